@@ -1,0 +1,90 @@
+"""Energy with its interval and origin, and what a meter reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trimwatt import units
+
+Origin = Literal["measured", "estimated", "mixed"]
+ORIGINS: tuple[Origin, ...] = ("measured", "estimated", "mixed")
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Joules with a 95 % interval `[low, high]` and where they come from.
+
+    Addition adds the bounds (it never assumes that errors cancel), and measured + estimated is mixed.
+    """
+
+    joules: float
+    low: float
+    high: float
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise ValueError(f"origin is one of {', '.join(ORIGINS)}, got {self.origin!r}")
+        if not self.low <= self.joules <= self.high:
+            raise ValueError(f"an interval holds its value, got {self.low} <= {self.joules} <= {self.high}")
+
+    def __add__(self, other: Energy) -> Energy:
+        origin = self.origin if self.origin == other.origin else "mixed"
+        return Energy(self.joules + other.joules, self.low + other.low, self.high + other.high, origin)
+
+    def scaled(self, factor: float) -> Energy:
+        """This energy times `factor` >= 0, interval and all."""
+        return Energy(self.joules * factor, self.low * factor, self.high * factor, self.origin)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"joules": self.joules, "low": self.low, "high": self.high, "origin": self.origin}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Energy:
+        return cls(data["joules"], data["low"], data["high"], data["origin"])
+
+    def __str__(self) -> str:
+        low, high = units.joules(self.low), units.joules(self.high)
+        return f"{units.joules(self.joules)} [{low} to {high}] {self.origin}"
+
+
+def total(parts: list[Energy]) -> Energy | None:
+    """The sum of `parts`; None of nothing, since unknown is not zero."""
+    result: Energy | None = None
+    for part in parts:
+        result = part if result is None else result + part
+    return result
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a meter saw between two marks.
+
+    energy: the machine's, None where nothing could be read or modelled. process: the measured process tree's share.
+    domains: energy per domain; an absent domain is an absent key. coverage: share in [0, 1] of the drawing
+    parts that were read. duration_s, cpu_s in seconds; peak_rss_bytes in bytes.
+    """
+
+    energy: Energy | None
+    process: Energy | None
+    domains: dict[str, Energy]
+    duration_s: float
+    cpu_s: float
+    peak_rss_bytes: int | None = None
+    coverage: float = 0.0
+    warnings: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of schema trimwatt/reading/1; the grid is unknown here, so carbon has no grams."""
+        return {
+            "schema": "trimwatt/reading/1",
+            "energy": self.energy and self.energy.to_dict(),
+            "process": self.process and self.process.to_dict(),
+            "domains": {name: energy.to_dict() for name, energy in self.domains.items()},
+            "duration_s": self.duration_s,
+            "cpu_s": self.cpu_s,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "coverage": self.coverage,
+            "warnings": list(self.warnings),
+        }

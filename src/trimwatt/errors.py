@@ -1,0 +1,52 @@
+"""Every error of trimwatt.
+
+TrimwattError
+├── InputError       exit 2   what was given cannot be used
+│   └── MissingExtra exit 2   an optional package is not installed
+├── GateFailed       exit 1   a floor or budget was not met
+├── SensorAbsent     exit 3   a required sensor is not there
+├── Inconclusive     exit 4   the interval straddles the limit, under --strict
+└── TrialFailed               one candidate cannot be made; the study goes on
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TrimwattError(Exception):
+    """Base of all errors; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(TrimwattError, ValueError):
+    """What was asked, what came, what is allowed, what to do next: in one line."""
+
+    exit_code = 2
+
+
+class MissingExtra(InputError, ImportError):
+    """An optional package is missing; the message holds the exact install command."""
+
+
+class GateFailed(TrimwattError):
+    """A budget was broken, or nothing met the floor."""
+
+    exit_code = 1
+
+
+class SensorAbsent(TrimwattError):
+    """A sensor that was required is not readable here."""
+
+    exit_code = 3
+
+
+class Inconclusive(TrimwattError):
+    """The evidence does not settle the question, and `--strict` was asked."""
+
+    exit_code = 4
+
+
+class TrialFailed(TrimwattError):
+    """This candidate cannot be made or exported; the message becomes the trial's reason."""

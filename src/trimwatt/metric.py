@@ -1,0 +1,122 @@
+"""Quality metrics: numpy only, each with row weights so that the bootstrap can resample any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from trimwatt.errors import InputError
+
+Array = np.ndarray[Any, Any]
+Reads = Literal["labels", "probabilities", "values"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named figure of merit.
+
+    function(truth, prediction, weights) -> float. truth: class codes (n,) or values (n,). prediction: what `reads`
+    says: class codes (n,), probabilities (n, k) or values (n,). weights: (n,) non-negative.
+    relative: a drop is a share of the baseline's value (errors) and not in the metric's own unit.
+    """
+
+    name: str
+    function: Callable[[Array, Array, Array], float]
+    greater_is_better: bool
+    reads: Reads
+    relative: bool = False
+    custom: bool = False
+
+    def __call__(self, truth: Array, prediction: Array, weights: Array | None = None) -> float:
+        return float(self.function(truth, prediction, np.ones(len(truth)) if weights is None else weights))
+
+    def floor(self, baseline: float, max_drop: float) -> float:
+        """The least acceptable value (the greatest, for an error) given the baseline's."""
+        step = abs(baseline) * max_drop if self.relative else max_drop
+        return baseline - step if self.greater_is_better else baseline + step
+
+    def meets(self, value: float, floor: float) -> bool:
+        """Whether `value` is at least as good as `floor`."""
+        return value >= floor if self.greater_is_better else value <= floor
+
+
+def _accuracy(truth: Array, label: Array, weights: Array) -> float:
+    return float(weights @ (truth == label) / weights.sum())
+
+
+def _f1_of(truth: Array, label: Array, weights: Array, code: int) -> float:
+    hit = float(weights @ ((truth == code) & (label == code)))
+    asked, said = float(weights @ (truth == code)), float(weights @ (label == code))
+    return 2 * hit / (asked + said) if asked + said else 0.0
+
+
+def _f1(positive: int | None) -> Callable[[Array, Array, Array], float]:
+    def f1(truth: Array, label: Array, weights: Array) -> float:
+        if positive is not None:
+            return _f1_of(truth, label, weights, positive)
+        codes = np.union1d(truth, label)
+        return float(np.mean([_f1_of(truth, label, weights, int(code)) for code in codes]))
+
+    return f1
+
+
+def _auc_of(positive: Array, score: Array, weights: Array) -> float:
+    order = np.argsort(score, kind="stable")
+    values, hits, w = score[order], positive[order], weights[order]
+    below = np.concatenate([[0.0], np.cumsum(w * ~hits)])
+    first = np.searchsorted(values, values, side="left")
+    last = np.searchsorted(values, values, side="right")
+    pos, neg = float(w @ hits), float(w @ ~hits)
+    return float((w * hits) @ (below[first] + below[last]) / 2 / (pos * neg)) if pos and neg else float("nan")
+
+
+def _auc(positive: int | None) -> Callable[[Array, Array, Array], float]:
+    def auc(truth: Array, probability: Array, weights: Array) -> float:
+        if positive is not None:
+            return _auc_of(truth == positive, probability[:, positive], weights)
+        codes = np.unique(truth)
+        return float(np.mean([_auc_of(truth == c, probability[:, c], weights) for c in codes]))
+
+    return auc
+
+
+def _mae(truth: Array, value: Array, weights: Array) -> float:
+    return float(weights @ np.abs(truth - value) / weights.sum())
+
+
+def _rmse(truth: Array, value: Array, weights: Array) -> float:
+    return float(np.sqrt(weights @ (truth - value) ** 2 / weights.sum()))
+
+
+def _r2(truth: Array, value: Array, weights: Array) -> float:
+    mean = weights @ truth / weights.sum()
+    spread = float(weights @ (truth - mean) ** 2)
+    return 1 - float(weights @ (truth - value) ** 2) / spread if spread else float("nan")
+
+
+def get(name: str, positive: int | None = None, naive_error: float | None = None) -> Metric:
+    """The metric called `name`.
+
+    positive: code of the positive class for f1 and auc; None averages over classes. naive_error: mean absolute
+    one-step change of the training target, the scale of mase. Raises InputError for an unknown name.
+    """
+    known = {
+        "accuracy": Metric("accuracy", _accuracy, True, "labels"),
+        "f1": Metric("f1", _f1(positive), True, "labels"),
+        "auc": Metric("auc", _auc(positive), True, "probabilities"),
+        "mae": Metric("mae", _mae, False, "values", relative=True),
+        "rmse": Metric("rmse", _rmse, False, "values", relative=True),
+        "r2": Metric("r2", _r2, True, "values"),
+        "mase": Metric("mase", lambda t, v, w: _mae(t, v, w) / (naive_error or np.nan), False, "values", relative=True),
+    }
+    if name not in known:
+        raise InputError(f"metric {name!r} is unknown; use {', '.join(known)} or package.module:callable")
+    return known[name]
+
+
+def for_task(task: str) -> tuple[str, ...]:
+    """Names of the metrics that fit `task`, the default first."""
+    return ("accuracy", "f1", "auc") if task == "classification" else ("r2", "mae", "rmse", "mase")

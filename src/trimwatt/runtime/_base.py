@@ -1,0 +1,80 @@
+"""The contract of a runtime: export a workload to files, open them, predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from trimwatt.scenario import Scenario
+from trimwatt.workload import Array, Rows, Workload
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model as deployed: files in `folder`, for `runtime`.
+
+    files: names relative to folder, all that is needed outside trimwatt. live: sha256 of `folder/live.bin` where this
+    run wrote the object itself (see `trimwatt._handoff`); kept in memory only.
+    """
+
+    folder: Path
+    runtime: str
+    files: tuple[str, ...]
+    live: str | None = field(default=None, repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the deployed files."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+
+class Session(Protocol):
+    """An opened artifact, ready to answer. Lives in a process of its own while it is measured."""
+
+    def predict(self, rows: Rows) -> Array:
+        """Labels or values (n,) for a request in the scenario's form. This is the call that is timed."""
+        ...
+
+    def scores(self, rows: Rows) -> Array:
+        """Probabilities (n, k) in the order of the classes, or values (n,)."""
+        ...
+
+
+class Runtime(Protocol):
+    """What runs artifacts. `forms`: the forms of model it exports as they are; others are lowered first."""
+
+    name: str
+    forms: frozenset[str]
+
+    def export(self, workload: Workload, folder: Path) -> Artifact:
+        """Write the deployed model, preprocessing and decision included, into the existing `folder`."""
+        ...
+
+    def open(self, artifact: Artifact, scenario: Scenario) -> Session: ...
+
+
+def disagreement(expected: Array, got: Array, classification: bool, error_bound: float = 1e-3) -> str | None:
+    """Why an export is not its source, or None where it is.
+
+    expected, got: probabilities (n, k) or values (n,) for the same rows. Refused: equal predictions in less than
+    99.9 % of rows, or an error beyond `error_bound` (absolute for probabilities, relative to the spread of values).
+    """
+    if expected.shape != got.shape:
+        return f"the export answers with shape {got.shape}, its source with {expected.shape}"
+    if not np.isfinite(got).all():
+        return "the export answers with NaN or infinity"
+    scale = 1.0 if classification else max(float(np.ptp(expected)), 1e-12)
+    error = float(np.max(np.abs(expected - got))) / scale
+    if classification:
+        # rows whose two best classes are within the error bound may fall either way
+        top = np.sort(expected, axis=1)
+        clear = top[:, -1] - top[:, -2] > 2 * error_bound
+        same = float(np.mean((expected.argmax(1) == got.argmax(1)) | ~clear))
+        if same < 0.999:
+            return f"the export answers differently: equal predictions {same:.2%}, largest error {error:.2g}"
+    if error > error_bound:
+        return f"the export answers differently: largest error {error:.2g}, allowed {error_bound:g}"
+    return None

@@ -1,0 +1,192 @@
+"""The job: data, and a model with what stands before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.metric import Metric
+from trimwatt.scenario import Scenario
+
+Array = np.ndarray[Any, Any]
+Rows = Array | dict[str, Array]
+Task = Literal["classification", "regression"]
+Form = Literal["none", "torch", "sklearn", "onnx"]
+Outputs = Literal["logits", "probabilities", "values"]
+
+
+def count(rows: Rows) -> int:
+    """How many rows there are."""
+    return len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
+
+
+def take(rows: Rows, index: Array | slice) -> Rows:
+    """The rows at `index`, in the same form."""
+    return {name: column[index] for name, column in rows.items()} if isinstance(rows, dict) else rows[index]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows `x` (one array `(n, ...)`, or named columns each `(n,)`) with their target `y` `(n,)`.
+
+    y holds class codes 0..k-1 (int64) or values (float64).
+    """
+
+    x: Rows
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: Array | slice) -> Split:
+        return Split(take(self.x, index), self.y[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Three splits of the same kind.
+
+    classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
+    an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). origin: where it came from.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    kind: Literal["table", "image"] = "table"
+    classes: tuple[Any, ...] | None = None
+    name: str = "data"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> bool:
+        """Whether rows are named columns."""
+        return isinstance(self.train.x, dict)
+
+    def holdout(self, seed: int, share: float = 0.15, most: int = 2000) -> tuple[Split, Split]:
+        """Training rows as (fit, held out); what stops training early or sets a threshold must not be fitted on."""
+        n = len(self.train)
+        held = min(most, max(1, round(share * n)))
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(n) if self.classes is None else _stratified_order(self.train.y, rng)
+        return self.train.take(np.sort(order[held:])), self.train.take(np.sort(order[:held]))
+
+
+def _stratified_order(codes: Array, rng: np.random.Generator) -> Array:
+    """A random order whose every prefix holds the classes in nearly their shares."""
+    place = np.empty(len(codes))
+    for code in np.unique(codes):
+        index = rng.permutation(np.flatnonzero(codes == code))
+        place[index] = (np.arange(len(index)) + rng.random()) / len(index)
+    return np.argsort(place, kind="stable")
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Turns probabilities into labels.
+
+    classes: label of each column. threshold: probability in (0, 1) from which the `positive` column of two is
+    chosen; None takes the most probable class.
+    """
+
+    classes: tuple[Any, ...]
+    threshold: float | None = None
+    positive: int | None = None
+
+    def codes(self, probabilities: Array) -> Array:
+        """Class codes (n,) from probabilities (n, k)."""
+        if self.threshold is None or self.positive is None:
+            return np.asarray(np.argmax(probabilities, axis=1))
+        chosen = probabilities[:, self.positive] >= np.float32(self.threshold)
+        return np.where(chosen, self.positive, 1 - self.positive)
+
+    def labels(self, probabilities: Array) -> Array:
+        """Labels (n,) from probabilities (n, k)."""
+        return np.asarray(np.asarray(self.classes)[self.codes(probabilities)])
+
+
+class Prepare(Protocol):
+    """Fitted preprocessing: from rows as stored to the float32 array a model takes. Picklable, exportable to ONNX."""
+
+    def transform(self, rows: Rows) -> Array: ...
+
+    def to_onnx(self) -> bytes:
+        """A serialized model: inputs as `framework.onnx` names those of `rows`, one float32 output `prepared`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A job in progress: what techniques take and return, never change.
+
+    model: in the form that `form` names: a torch module, a scikit-learn estimator, or serialized ONNX bytes whose
+    one input is `prepare`'s output (or the rows as stored, where prepare is None). outputs: what the model gives:
+    logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column the class code
+    it stands for; None is 0..k-1 in order. trainer: the step that trains the model, where it comes untrained.
+    """
+
+    data: Data | None = None
+    task: Task = "classification"
+    metric: Metric | None = None
+    model: Any = None
+    form: Form = "none"
+    prepare: Prepare | None = None
+    decide: Decide | None = None
+    outputs: Outputs = "logits"
+    class_columns: tuple[int, ...] | None = None
+    trainer: Any = None
+    scenario: Scenario = field(default_factory=Scenario)
+    seed: int = 0
+    rebuild: Callable[[], Any] | None = None
+
+    @property
+    def rows(self) -> Data:
+        """The data; raises InputError where there are none yet."""
+        if self.data is None:
+            raise InputError("this workload has no data; give data=(train, val, test)")
+        return self.data
+
+    @property
+    def quality(self) -> Metric:
+        """The metric; raises InputError where none was chosen."""
+        if self.metric is None:
+            raise InputError("this workload has no metric; give metric='accuracy', say")
+        return self.metric
+
+    @property
+    def needs_threshold(self) -> bool:
+        """Whether labels of two classes are judged by a metric that a threshold can raise."""
+        classes = self.rows.classes
+        return self.quality.name == "f1" and classes is not None and len(classes) == 2
+
+    def probabilities(self, raw: Array) -> Array:
+        """What the model gave, as probabilities (n, k) in the order of the classes, or values (n,)."""
+        if self.outputs == "values":
+            return np.asarray(raw, dtype=np.float64).reshape(len(raw), -1)[:, 0]
+        scores = np.asarray(raw, dtype=np.float32).reshape(len(raw), -1)
+        scores = _two_columns(scores, self.outputs)
+        if self.outputs == "logits":
+            scores = _softmax(scores)
+        if self.class_columns is None:
+            return scores
+        full = np.zeros((len(scores), len(self.rows.classes or ())), dtype=np.float32)
+        full[:, list(self.class_columns)] = scores
+        return full
+
+
+def _two_columns(scores: Array, outputs: Outputs) -> Array:
+    """One column means the second of two classes."""
+    if scores.shape[1] != 1:
+        return scores
+    # softmax over (0, s) is the sigmoid of s; (-s, s) would square the odds
+    other = np.zeros_like(scores) if outputs == "logits" else 1 - scores
+    return np.concatenate([other, scores], axis=1)
+
+
+def _softmax(logits: Array) -> Array:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
