@@ -1,0 +1,141 @@
+"""What runs inside a child process: serve one handler, or stand ready to fork workers.
+
+A child ends with its parent, whatever kills it: the kernel is asked to see to that, and where it cannot, the closed
+connection tells. Interrupts are the parent's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+import warnings
+from multiprocessing.connection import Connection
+from typing import Any
+
+from trimwatt.errors import TrimwattError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when `parent` ends (Linux)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def resolve(handler: str) -> Any:
+    """The object that "package.module:name" points to."""
+    module, _, name = handler.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TrimwattError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "ran out of memory"
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines[0] else type(error).__name__
+
+
+def serve(connection: Connection, handler: str, args: tuple[Any, ...]) -> None:
+    """Build the handler, then answer each message with ("ok", reply) or ("failed", reason, traceback)."""
+    try:
+        handle = resolve(handler)(*args)
+        reply: tuple[Any, ...] = ("ok", None)
+    except Exception as error:
+        connection.send(("failed", _reason(error), traceback.format_exc()))
+        return
+    connection.send(reply)
+    while True:
+        try:
+            message = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent, over a private socket
+        except (EOFError, OSError):
+            return
+        try:
+            reply = ("ok", handle(message))
+        except Exception as error:
+            reply = ("failed", _reason(error), traceback.format_exc())
+        connection.send(reply)
+
+
+def fresh(fd: int) -> None:
+    """Entry of a fresh interpreter: the first message says where to import from and what to serve."""
+    connection = Connection(fd)
+    parent, path, handler, arguments = connection.recv()
+    end_with_parent(parent)
+    sys.path[:] = path
+    serve(connection, handler, pickle.loads(arguments))  # noqa: S301 - from the parent, over a private socket
+
+
+def zygote(fd: int) -> None:
+    """Entry of the fork server: import the given modules once, then fork a server for each socket that arrives."""
+    control = socket.socket(fileno=fd)
+    parent, path, modules = pickle.loads(_message(control))  # noqa: S301 - from the parent, over a private socket
+    end_with_parent(parent)
+    sys.path[:] = path
+    warnings.simplefilter("ignore")
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    control.sendall(b"r")
+    while True:
+        command, fds, _, _ = socket.recv_fds(control, 32, 1)
+        if not command:
+            os._exit(0)
+        if command[:1] == b"w":
+            _, status = os.waitpid(int(command[1:]), 0)
+            control.sendall(f"{os.waitstatus_to_exitcode(status):<16}".encode())
+            continue
+        server = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _forked(fds[0], server)
+        os.close(fds[0])
+        control.sendall(f"{pid:<16}".encode())
+
+
+def _forked(fd: int, server: int) -> None:
+    """In the forked child: serve, then leave without the parent's exit handlers."""
+    code = 1
+    try:
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+        connection = Connection(fd)
+        _, _, handler, arguments = connection.recv()
+        end_with_parent(server)
+        serve(connection, handler, pickle.loads(arguments))  # noqa: S301 - from the parent, over a private socket
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _message(control: socket.socket) -> bytes:
+    """One length-prefixed message."""
+    size = int(control.recv(16, socket.MSG_WAITALL))
+    return control.recv(size, socket.MSG_WAITALL)
+
+
+def peak_rss_bytes() -> int | None:
+    """Peak resident memory of this process in bytes; None where the system does not tell.
+
+    Not getrusage: after exec its maximum still counts what the parent held.
+    """
+    try:
+        with open("/proc/self/status") as status:
+            line = next(line for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+    return int(line.split()[1]) * 1024
