@@ -1,1 +1,54 @@
+"""All techniques by name, those of plugins (entry points of group `trimwatt.techniques`) among them."""
 
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from trimwatt.errors import InputError
+from trimwatt.technique._base import Technique, applies_to, apply
+
+__all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
+
+
+def _ours() -> tuple[type[Technique], ...]:
+    from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
+    from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
+    from trimwatt.technique.lower import Lower
+    from trimwatt.technique.prune.channels import PruneChannels
+    from trimwatt.technique.prune.dense import PruneDense
+    from trimwatt.technique.quantize import StaticInt8
+    from trimwatt.technique.threshold import Threshold
+    from trimwatt.technique.train import FineTune, Train
+
+    return (
+        Boosted, FineTune, Forest, Linear, Lower, Mlp, Neighbours, PruneChannels, PruneDense,
+        SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
+    )  # fmt: skip
+
+
+@cache
+def registry() -> dict[str, type[Technique]]:
+    """Techniques by the name they have in recipes."""
+    from importlib.metadata import entry_points
+
+    theirs = tuple(point.load() for point in entry_points(group="trimwatt.techniques"))
+    return {kind.name: kind for kind in (*_ours(), *theirs)}
+
+
+def from_json(recipe: Sequence[dict[str, Any]]) -> tuple[Technique, ...]:
+    """The steps that `recipe.to_json` wrote; raises InputError for a technique or parameter that is unknown."""
+    return tuple(_step(dict(entry)) for entry in recipe)
+
+
+def _step(entry: dict[str, Any]) -> Technique:
+    name = entry.pop("technique", None)
+    kind = registry().get(str(name))
+    if kind is None:
+        raise InputError(f"technique {name!r} is unknown; known are {', '.join(sorted(registry()))}")
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(entry) - known):
+        raise InputError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
