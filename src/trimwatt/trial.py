@@ -45,8 +45,9 @@ class Ratio:
 class Trial:
     """A row of the study. Absent figures are None, never 0.
 
-    cost: energy of its own steps and its ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds.
-    started, finished: ISO 8601 in UTC. key: content address of recipe, runtime, scenario and seed.
+    floor_margin: what the validation rows can resolve, in the metric's unit. cost: energy of its own steps and its
+    ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds. started, finished: ISO 8601 in UTC.
+    key: content address of recipe, runtime, scenario and seed.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Trial:
     finished: str | None = None
     meets_floor: bool = False
     floor_test: FloorTest | None = None
+    floor_margin: float | None = None
     on_front: bool = False
     quality: Quality | None = None
     test_quality: Quality | None = None

@@ -1,1 +1,1 @@
-
+"""The flow of a study: what is tried, measured, chosen and kept."""

@@ -1,0 +1,129 @@
+"""Measures artifacts as they would be deployed: quality, then energy against the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimwatt.compare import finals, pairing, quality
+from trimwatt.compare.arms import Limits, SessionArm
+from trimwatt.compare.comparer import basis_of, prepare, screen, self_test
+from trimwatt.compare.finals import Finals
+from trimwatt.compare.plan import Plan
+from trimwatt.compare.result import Comparison, SelfTest, Side
+from trimwatt.energy import Energy
+from trimwatt.errors import TrialFailed
+from trimwatt.meter._base import Meter
+from trimwatt.runtime._base import Artifact
+from trimwatt.trial import FloorTest, Quality
+from trimwatt.workload import Array, Split, Workload
+
+_REQUEST_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least acceptable quality: the baseline's less `max_drop`, or `absolute`."""
+
+    max_drop: float
+    absolute: float | None
+
+    @property
+    def kind(self) -> str:
+        return "absolute" if self.absolute is not None else "max_drop"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Quality on some rows and how it stands to the floor there."""
+
+    quality: Quality
+    floor: float
+    floor_test: FloorTest
+    margin: float
+    meets: bool
+
+
+@dataclass(frozen=True)
+class Alone:
+    """An arm's own figures a prediction, compared with nothing. basis: what its ratios will divide."""
+
+    cpu_s: float
+    energy: Energy | None
+    basis: str
+
+
+class Bench:
+    """Opens artifacts in processes of their own and compares them with the baseline, whose session stays open."""
+
+    def __init__(self, workload: Workload, meter: Meter, floor: Floor, memory_limit_bytes: float) -> None:
+        self.workload, self.meter, self.floor = workload, meter, floor
+        self.limits = Limits(memory_bytes=memory_limit_bytes)
+        self.rng = np.random.default_rng(workload.seed)
+        self.plan = Plan(threads=workload.scenario.threads)
+        self.baseline: SessionArm | None = None
+        self.test_of_host: SelfTest | None = None
+        self.pass_s = 0.0
+
+    def open(self, artifact: Artifact, name: str) -> SessionArm:
+        """A session of `artifact`, its requests cut from validation rows."""
+        rows = self.workload.rows.val.take(slice(0, _REQUEST_ROWS)).x
+        return SessionArm(artifact, self.workload.scenario, rows, self.limits, name=name)
+
+    def predictions(self, arm: SessionArm, split: Split) -> Array:
+        """What the metric reads, as the artifact answers: class codes, probabilities or values."""
+        metric, classes = self.workload.quality, self.workload.rows.classes
+        if metric.reads == "probabilities" or classes is None:
+            return arm.scores(split.x)
+        codes = {label: code for code, label in enumerate(classes)}
+        return np.array([codes[label] for label in arm.predict(split.x).tolist()])
+
+    def judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
+        """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows."""
+        metric, seed = self.workload.quality, self.workload.seed
+        found = quality.estimate(metric, split.y, candidate, seed)
+        floor = self.floor.absolute
+        if floor is None:
+            floor = metric.floor(metric(split.y, baseline), self.floor.max_drop)
+        absolute = self.floor.absolute
+        drop = None if absolute is not None else self.floor.max_drop
+        graded = quality.floor_test(metric, split.y, candidate, baseline, max_drop=drop, floor=absolute, seed=seed)
+        meets = metric.meets(found.value, floor) and graded.grade != "failed"
+        return Judged(found, floor, graded.grade, graded.margin, meets)
+
+    def check_host(self, artifact: Artifact) -> SelfTest:
+        """Compare the baseline with itself, opened a second time: what this host cannot tell apart."""
+        with self.open(artifact, "baseline again") as twin:
+            self.test_of_host = self_test(self._baseline, twin, self.rng, self.plan, meter=self.meter)
+        return self.test_of_host
+
+    def alone(self, arm: SessionArm) -> Alone:
+        """What `arm` takes a prediction, over as many blocks as a comparison has at least."""
+        plan, ready = prepare([arm], self.plan, self.meter)
+        rounds = [pairing.draw_round(ready, plan, self.rng, self.meter) for _ in range(plan.least_pairs)]
+        side, batch = Side(arm.name, tuple(r.blocks[0] for r in rounds)), self.workload.scenario.batch_size
+        energy = side.energy
+        return Alone(side.cpu_s / batch, energy.scaled(1 / batch) if energy else None, basis_of(rounds, self.meter))
+
+    def screen(self, arm: SessionArm, most_s: float) -> Comparison:
+        """`arm` against the baseline, stopping early where the effect is large."""
+        plan = replace(self.plan, most_s=most_s)
+        return screen(self._baseline, arm, self.rng, plan, meter=self.meter, self_test=self.test_of_host)
+
+    def finals(self, arms: Sequence[SessionArm], most_s: float) -> Finals:
+        """The baseline and `arms` in direct comparison."""
+        plan = replace(self.plan, most_s=most_s)
+        every = [self._baseline, *arms]
+        return finals.finals(every, self.rng, plan, meter=self.meter, self_test=self.test_of_host)
+
+    @property
+    def _baseline(self) -> SessionArm:
+        if self.baseline is None:
+            raise TrialFailed("the baseline is not open")
+        return self.baseline
+
+    def close(self) -> None:
+        if self.baseline is not None:
+            self.baseline.close()

@@ -1,0 +1,310 @@
+"""The flow of a study: baseline, candidates, finals, confirmation. What it finds goes to the store at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt import recipe as recipes
+from trimwatt.compare.arms import SessionArm
+from trimwatt.compare.result import Comparison
+from trimwatt.energy import Energy
+from trimwatt.errors import GateFailed, InputError, TrialFailed
+from trimwatt.runtime._base import Artifact
+from trimwatt.store._base import Store
+from trimwatt.study import recommend
+from trimwatt.study.bench import Bench, Judged
+from trimwatt.study.ledger import Ledger
+from trimwatt.study.options import Options
+from trimwatt.study.space import Candidate, Space
+from trimwatt.study.worker import Usage
+from trimwatt.study.workshop import Workshop
+from trimwatt.trial import Ratio, Trial
+from trimwatt.workload import Array, Workload
+
+Event = Callable[..., None]
+
+
+@dataclass
+class Found:
+    """What a study has come to; `confirmed` is None until the test rows were asked."""
+
+    baseline: Trial
+    floor: float
+    recommended: Trial | None = None
+    confirmed: bool | None = None
+    finals: dict[str, Any] | None = None
+    tied: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+
+
+class Engine:
+    """Runs the trials of one study within its budget."""
+
+    def __init__(
+        self, workload: Workload, options: Options, folder: Path, workshop: Workshop, bench: Bench,
+        ledger: Ledger, store: Store, event: Event, started: float,
+    ) -> None:  # fmt: skip
+        self.workload, self.options, self.folder = workload, options, folder
+        self.workshop, self.bench, self.ledger, self.store, self.event = workshop, bench, ledger, store, event
+        self.started = started
+        kept = [Trial.from_dict(trial) for trial in store.trials()]
+        self.trials: list[Trial] = [trial for trial in kept if trial.status != "stopped"]
+        self._count = len(kept)
+        self.artifacts: dict[str, Artifact] = {}
+        self.candidates: dict[str, Candidate] = {}
+        self.reserve_s = 10.0
+        self._val: Array = np.empty(0)
+
+    # budget
+
+    def left_s(self) -> float:
+        """Seconds of work that the budget still pays for, the end of the study kept in reserve."""
+        if self.options.budget.kind == "s":
+            return self.options.budget.amount - (time.monotonic() - self.started) - self.reserve_s
+        spent = self.ledger.total
+        power = self._power_w(spent)
+        return (self.options.budget.amount - (spent.joules if spent else 0.0)) / power - self.reserve_s
+
+    def _power_w(self, spent: Energy | None) -> float:
+        """Watts so far, to turn joules left into seconds; before anything was spent, a core's worth."""
+        seconds = sum(entry.duration_s for entry in self.ledger.entries)
+        return spent.joules / seconds if spent and seconds > 1 else 10.0
+
+    # baseline
+
+    def run_baseline(self, candidate: Candidate) -> Found:
+        """Make and open the baseline; raises InputError where it cannot be made or the budget does not cover it."""
+        self.event("stage", text=f"baseline: {candidate.name}")
+        stored = self._stored(candidate)
+        limit_s = self.left_s() + self.reserve_s
+        trial = self._new(candidate)
+        made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
+        if made.outcome.artifact is None:
+            raise InputError(self._no_baseline(made.outcome.failure or "it could not be made", limit_s))
+        self._book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
+        self.artifacts[trial.id], self.candidates[trial.id] = made.outcome.artifact, candidate
+        with self.ledger.booking("evaluate", trial.id, "baseline"):
+            arm = self.bench.baseline = self.bench.open(made.outcome.artifact, "baseline")
+            self._val = self.bench.predictions(arm, self.workload.rows.val)
+        judged = self.bench.judge(self.workload.rows.val, self._val, self._val)
+        with self.ledger.booking("measure", trial.id, "self-test"):
+            test = self.bench.check_host(made.outcome.artifact)
+            side = self.bench.alone(arm)
+        if stored is None:
+            trial = replace(
+                self._described(trial, judged, arm, made.outcome.artifact), cost=made.cost,
+                parameters=made.outcome.parameters, macs=made.outcome.macs,
+                ratio_to_baseline=_itself(test.pairs, side.basis),
+                energy_per_prediction=side.energy, cpu_s_per_prediction=side.cpu_s, finished=_now(),
+            )  # fmt: skip
+            self._keep(trial)
+        else:
+            trial = stored
+        self._set_reserve(arm)
+        return Found(trial, judged.floor)
+
+    def _no_baseline(self, reason: str, limit_s: float) -> str:
+        if "the time it was given" in reason:
+            return (
+                f"a budget of {self.options.budget} does not even cover the baseline; give more, such as --budget 20min"
+            )
+        return f"the baseline cannot be made: {reason}"
+
+    def _set_reserve(self, arm: SessionArm) -> None:
+        """What finals, confirmation and report will need, from what the baseline's pass over the rows took."""
+        if self.options.budget.kind == "s":
+            self.reserve_s = min(0.3 * self.options.budget.amount, 12.0 + 2 * self.bench.pass_s)
+
+    # candidates
+
+    def search(self, space: Space, found: Found) -> None:
+        """Try candidates until none is left or the budget is spent."""
+        queue = space.first()
+        while queue:
+            if self.left_s() < 1.0:
+                found.untried = [candidate.name for candidate in queue]
+                self.event("warning", text=f"the budget is spent; {len(queue)} candidates were not tried")
+                return
+            candidate = queue.pop(0)
+            trial = self._stored(candidate) or self.attempt(candidate, found)
+            self.candidates[trial.id] = candidate
+            self.event("trial", trial=trial, n=len(self.trials), left=len(queue))
+            queue = space.after(trial, candidate) + queue
+
+    def attempt(self, candidate: Candidate, found: Found) -> Trial:
+        """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""
+        self.event("stage", text=candidate.name)
+        trial, limit_s = self._new(candidate), max(1.0, self.left_s() * candidate.patience)
+        made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
+        self._book(trial.id, made.outcome.usages)
+        trial = replace(
+            trial, family=candidate.family(self.candidates[found.baseline.id]), cost=made.cost,
+            parameters=made.outcome.parameters, macs=made.outcome.macs,
+            notes=[f"shares {name} with an earlier trial" for name in made.shared],
+        )  # fmt: skip
+        try:
+            if made.outcome.artifact is None or made.outcome.failure is not None:
+                raise TrialFailed(made.outcome.failure or "nothing was exported")
+            self.artifacts[trial.id] = made.outcome.artifact
+            trial = self._measured(trial, made.outcome.artifact, found)
+        except TrialFailed as error:
+            late = "the time it was given" in str(error)
+            trial = replace(trial, status="stopped" if late else "failed", reason=str(error))
+        trial = replace(trial, finished=_now())
+        self._keep(trial)
+        return trial
+
+    def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:
+        rows = self.workload.rows.val
+        with self.bench.open(artifact, trial.name) as arm:
+            with self.ledger.booking("evaluate", trial.id, "validation rows"):
+                judged = self.bench.judge(rows, self.bench.predictions(arm, rows), self._val)
+            trial = self._described(trial, judged, arm, artifact)
+            with self.ledger.booking("measure", trial.id, "pairs against the baseline"):
+                comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
+                return _compared(trial, comparison, self.workload.scenario.batch_size)
+
+    def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
+        return replace(
+            trial, quality=judged.quality, meets_floor=judged.meets, floor_test=judged.floor_test,
+            floor_margin=judged.margin,
+            latency_s=arm.latency(), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
+        )  # fmt: skip
+
+    # finals and confirmation
+
+    def decide(self, found: Found) -> None:
+        """Let those that could be the cheapest meet directly, and choose; the baseline itself may win."""
+        pool = [t for t in recommend.eligible(self.trials, self.options) if t.id in self._opened()]
+        rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
+        if not rivals:
+            found.recommended = found.baseline if any(t.id == found.baseline.id for t in pool) else None
+            return
+        self.event("finals", names=[trial.name for trial in rivals])
+        arms = [self.bench.open(self.artifact(trial), trial.name) for trial in rivals]
+        try:
+            with self.ledger.booking("measure", None, "finals"):
+                result = self.bench.finals(arms, max(5.0, 0.5 * (self.left_s() + self.reserve_s)))
+        finally:
+            for arm in arms:
+                arm.close()
+        self._store_pending()
+        rivals = [self._final(t, c) for t, c in zip(rivals, result.to_baseline, strict=True)]
+        everyone = [found.baseline, *rivals]
+        tied = [everyone[i] for i in result.tied if i > 0 or found.baseline.id in {t.id for t in pool}]
+        found.finals, found.tied = result.to_dict(), [trial.id for trial in tied]
+        found.recommended = recommend.cheapest_to_find(tied) if tied else rivals[max(0, result.cheapest - 1)]
+
+    def _final(self, trial: Trial, comparison: Comparison) -> Trial:
+        """The finals' figures replace the screening's."""
+        return self._replace(_compared(trial, comparison, self.workload.scenario.batch_size))
+
+    def confirm(self, found: Found) -> None:
+        """Ask the test rows once, for the baseline and the recommended trial."""
+        if found.recommended is None:
+            return
+        self.event("confirm", name=found.recommended.name)
+        rows = self.workload.rows.test
+        with self.ledger.booking("evaluate", None, "confirmation on test rows"):
+            if self.bench.baseline is None:
+                raise GateFailed("the baseline's session is gone")
+            before = self.bench.predictions(self.bench.baseline, rows)
+            if found.recommended.id == found.baseline.id:
+                after = before
+            else:
+                with self.bench.open(self.artifact(found.recommended), found.recommended.name) as arm:
+                    after = self.bench.predictions(arm, rows)
+            base, chosen = self.bench.judge(rows, before, before), self.bench.judge(rows, after, before)
+        self._store_pending()
+        same = found.recommended.id == found.baseline.id
+        found.baseline = self._replace(replace(found.baseline, test_quality=base.quality))
+        found.recommended = found.baseline if same else self._replace(
+            replace(self._by_id(found.recommended.id), test_quality=chosen.quality)
+        )  # fmt: skip
+        found.confirmed = chosen.meets
+
+    # keeping
+
+    def artifact(self, trial: Trial) -> Artifact:
+        """Its artifact, from this run or from its folder."""
+        if trial.id not in self.artifacts:
+            folder = self._place(trial.id)
+            files = self.store.get(f"files:{trial.id}") or []
+            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files))
+        return self.artifacts[trial.id]
+
+    def _opened(self) -> set[str]:
+        return {t.id for t in self.trials if t.id in self.artifacts or self.store.get(f"files:{t.id}")}
+
+    def _place(self, trial_id: str) -> Path:
+        return self.folder / "trials" / trial_id
+
+    def _key(self, candidate: Candidate) -> str:
+        return recipes.digest(
+            recipes.to_json(candidate.recipe), candidate.runtime, self.workload.scenario.to_dict(), self.workload.seed
+        )
+
+    def _stored(self, candidate: Candidate) -> Trial | None:
+        key = self._key(candidate)
+        return next((trial for trial in self.trials if trial.key == key), None)
+
+    def _new(self, candidate: Candidate) -> Trial:
+        key = self._key(candidate)
+        known = next((trial.id for trial in self.trials if trial.key == key), None)
+        if known is None:
+            self._count += 1
+        return Trial(
+            known or f"t{self._count - 1:02d}", candidate.name, candidate.family(candidate),
+            recipes.to_json(candidate.recipe), candidate.runtime, key, started=_now(),
+        )  # fmt: skip
+
+    def _by_id(self, trial_id: str) -> Trial:
+        return next(trial for trial in self.trials if trial.id == trial_id)
+
+    def _book(self, trial_id: str, usages: list[Usage]) -> None:
+        self.ledger.book(trial_id, usages)
+
+    def _keep(self, trial: Trial) -> None:
+        """Durable at once, with what it took."""
+        if trial.id in self.artifacts:
+            self.store.set(f"files:{trial.id}", list(self.artifacts[trial.id].files))
+        # one that was stopped may be tried again, so it must not hold the key
+        key = f"{trial.key} stopped {trial.started}" if trial.status == "stopped" else trial.key
+        self.store.add_trial({**trial.to_dict(), "key": key}, [entry.to_dict() for entry in self.ledger.take_pending()])
+        self.trials = [t for t in self.trials if t.id != trial.id] + [trial]
+
+    def _replace(self, trial: Trial) -> Trial:
+        self.trials = [trial if t.id == trial.id else t for t in self.trials]
+        return trial
+
+    def _store_pending(self) -> None:
+        self.store.add_entries([entry.to_dict() for entry in self.ledger.take_pending()])
+
+
+def _itself(pairs: int, basis: str) -> Ratio:
+    """The baseline over itself."""
+    return Ratio(1.0, 1.0, 1.0, pairs, "tied", basis, {"value": 1.0, "low": 1.0, "high": 1.0})
+
+
+def _compared(trial: Trial, comparison: Comparison, batch: int) -> Trial:
+    energy = comparison.a.energy
+    return replace(
+        trial, ratio_to_baseline=comparison.to_ratio(), cpu_s_per_prediction=comparison.a.cpu_s / batch,
+        energy_per_prediction=energy.scaled(1 / batch) if energy else None,
+    )  # fmt: skip
+
+
+def _again(usages: list[Usage]) -> list[Usage]:
+    """A baseline made once more after a restart is real work, booked as preparation."""
+    return [replace(usage, stage="prepare", step=f"{usage.step} (after a restart)") for usage in usages]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,56 @@
+"""The folder of a study: never overwritten unasked, never half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trimwatt.errors import InputError
+
+
+def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> Path:
+    """Where the study goes; raises InputError for a folder that is there and was not meant."""
+    name = Path(data).name.split(".")[0].split(":")[0] if isinstance(data, (str, Path)) else "study"
+    folder = Path(output) if output is not None else Path(f"trimwatt-{name}")
+    if folder.exists() and not resume and not force:
+        raise InputError(
+            f"{folder} is there already; add --force to replace it, --resume to go on with it, or -o another"
+        )
+    if folder.exists() and force and not resume and not _ours(folder):
+        raise InputError(f"{folder} is not a study of trimwatt and was not touched; choose another folder with -o")
+    if resume and not (folder / "study.db").exists() and "TRIMWATT_STORE" not in os.environ:
+        raise InputError(f"there is no study in {folder} to go on with; leave out --resume to start one")
+    return folder
+
+
+def _ours(folder: Path) -> bool:
+    return folder.is_dir() and (
+        not any(folder.iterdir()) or (folder / "study.db").exists() or (folder / "study.json").exists()
+    )
+
+
+@contextlib.contextmanager
+def kept_whole(folder: Path, resume: bool, force: bool) -> Iterator[None]:
+    """Make the folder; take it away again if what was given turns out unusable before anything was found."""
+    if folder.exists() and force and not resume:
+        shutil.rmtree(folder)
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Written beside, then renamed: a reader never sees half of it."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(value, indent=1, default=str, allow_nan=False), encoding="utf-8")
+    beside.replace(path)

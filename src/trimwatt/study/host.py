@@ -1,0 +1,69 @@
+"""What a study ran on: enough to judge its figures, nothing that names the machine or its user."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("trimwatt", "numpy", "scikit-learn", "onnx", "onnxruntime", "skl2onnx", "torch", "torch-pruning")
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "sve")
+
+
+def facts(seed: int) -> dict[str, Any]:
+    """The host of study.json."""
+    import psutil
+
+    return {
+        "cpu": _cpu_model(),
+        "flags": _flags(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "os": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": _revision(),
+        "seed": seed,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _cpuinfo(key: str) -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), None)
+
+
+def _cpu_model() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _flags() -> list[str]:
+    present = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
+    return [flag for flag in _FLAGS if flag in present]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _revision() -> str | None:
+    """The revision of the folder the study was started in, None outside a repository."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+    except OSError:
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,55 @@
+"""The cost of the search: every joule, by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from trimwatt.energy import Energy, total
+from trimwatt.meter import attribute
+from trimwatt.meter._base import Meter
+from trimwatt.study.worker import Usage
+from trimwatt.trial import LedgerEntry
+
+Book = Callable[[list[LedgerEntry]], None]
+
+
+class Ledger:
+    """Entries in the order they were booked. `keep` makes each durable as it is booked."""
+
+    def __init__(self, meter: Meter, entries: Sequence[LedgerEntry] = ()) -> None:
+        self.meter = meter
+        self.entries = list(entries)
+        self.pending: list[LedgerEntry] = []
+
+    def book(self, trial: str | None, usages: Sequence[Usage], first: Sequence[str] = ()) -> None:
+        """Book what a worker did, under the trial that first needed it."""
+        self._add([LedgerEntry(u.stage, trial, u.energy, u.cpu_s, u.duration_s, u.step) for u in usages])  # type: ignore[arg-type]
+
+    @contextmanager
+    def booking(self, stage: Any, trial: str | None, step: str) -> Iterator[None]:
+        """Book what this process and those it serves from take inside the block, whatever ends it."""
+        before, start = self.meter.mark(), time.monotonic()
+        try:
+            yield
+        finally:
+            after = self.meter.mark()
+            energy = attribute.process_share(self.meter, before, after)
+            cpu_s, duration_s = max(0.0, after.cpu_s - before.cpu_s), time.monotonic() - start
+            self._add([LedgerEntry(stage, trial, energy, cpu_s, duration_s, step)])
+
+    def take_pending(self) -> list[LedgerEntry]:
+        """Entries not yet made durable, handed over once."""
+        pending, self.pending = self.pending, []
+        return pending
+
+    @property
+    def total(self) -> Energy | None:
+        """The whole study's energy so far; None before anything was booked."""
+        return total([entry.energy for entry in self.entries])
+
+    def _add(self, entries: list[LedgerEntry]) -> None:
+        self.entries += entries
+        self.pending += entries

@@ -1,0 +1,57 @@
+"""What was asked of a study."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trimwatt.errors import InputError
+from trimwatt.scenario import Scenario
+from trimwatt.units import Budget, parse_budget
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a recommendation must not exceed: seconds at the median, bytes on disk, bytes of peak memory."""
+
+    latency_s: float | None = None
+    size_bytes: float | None = None
+    memory_bytes: float | None = None
+
+    def broken(self, latency_s: float | None, size_bytes: int | None, memory_bytes: int | None) -> str | None:
+        """Which limit these figures break, or None; a figure that is unknown breaks a limit that is set."""
+        pairs = (
+            ("latency", latency_s, self.latency_s),
+            ("size", size_bytes, self.size_bytes),
+            ("memory", memory_bytes, self.memory_bytes),
+        )
+        broken = [name for name, value, limit in pairs if limit is not None and (value is None or value > limit)]
+        return ", ".join(broken) or None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that decides what a study does, apart from the data and the model."""
+
+    max_drop: float = 0.01
+    floor: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=lambda: parse_budget("10min"))
+    scenario: Scenario = field(default_factory=Scenario)
+    baseline: str | None = None
+    techniques: str = "all"
+    seed: int = 0
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_drop < 0 or (self.max_drop >= 1 and self.floor is None):
+            meant = self.max_drop / 100
+            raise InputError(
+                f"max_drop is a share of 1 (0.01: a point), got {self.max_drop:g}; did you mean {meant:g}?"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a study to be resumed; the budget may grow."""
+        values = asdict(self)
+        del values["budget"]
+        return values

@@ -1,0 +1,61 @@
+"""Which trial to use: the cheapest that meets the floor, and among those tied the one cheapest to find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trimwatt.energy import Energy
+from trimwatt.study.options import Options
+from trimwatt.trial import Trial
+
+
+@dataclass(frozen=True)
+class PayBack:
+    """Predictions after which what was saved outweighs what finding it took; None is never."""
+
+    own_predictions: float | None
+    study_predictions: float | None
+
+
+def eligible(trials: Sequence[Trial], options: Options) -> list[Trial]:
+    """Trials that may be recommended, cheapest first by their screening ratio."""
+    good = [trial for trial in trials if _acceptable(trial, options)]
+    return sorted(good, key=lambda trial: trial.ratio_to_baseline.value if trial.ratio_to_baseline else math.inf)
+
+
+def _acceptable(trial: Trial, options: Options) -> bool:
+    if trial.status != "done" or not trial.meets_floor or trial.ratio_to_baseline is None:
+        return False
+    if options.strict and trial.floor_test != "proven":
+        return False
+    latency = trial.latency_s["p50"] if trial.latency_s else None
+    return options.limits.broken(latency, trial.size_bytes, trial.peak_rss_bytes) is None
+
+
+def finalists(candidates: Sequence[Trial], most: int = 4) -> list[Trial]:
+    """Those that could still be the cheapest: screening intervals that reach the best one's, with some slack.
+
+    candidates: eligible ones but the baseline, cheapest first.
+    """
+    if not candidates or candidates[0].ratio_to_baseline is None:
+        return []
+    reach = candidates[0].ratio_to_baseline.high * 1.05
+    close = [c for c in candidates if c.ratio_to_baseline is not None and c.ratio_to_baseline.low <= reach]
+    return close[:most]
+
+
+def cheapest_to_find(tied: Sequence[Trial]) -> Trial:
+    """Of those that cannot be told apart, the one that took least energy to find."""
+    return min(tied, key=lambda trial: trial.cost.joules if trial.cost else 0.0)
+
+
+def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:
+    """Predictions until the chosen trial's own cost, and the whole study's, are saved."""
+    before, after = baseline.energy_per_prediction, chosen.energy_per_prediction
+    if before is None or after is None or before.joules <= after.joules:
+        return PayBack(None, None)
+    saved = before.joules - after.joules
+    own = chosen.cost.joules / saved if chosen.cost else None
+    return PayBack(own, study.joules / saved if study else None)

@@ -1,0 +1,128 @@
+"""From what the user gave to a workload and a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from trimwatt import _imports, framework, input, metric
+from trimwatt.errors import InputError
+from trimwatt.metric import Metric, Reads
+from trimwatt.recipe import Recipe
+from trimwatt.scenario import Scenario
+from trimwatt.study.space import Candidate, make
+from trimwatt.technique import Technique, registry
+from trimwatt.workload import Data, Decide, Workload
+
+_SERVED_BY = {"torch": "torch", "sklearn": "sklearn", "onnx": "onnxruntime"}
+_NICKNAMES = {"resnet": "small-resnet", "cnn": "small-cnn"}
+
+
+def workload(
+    model: Any,
+    data: Data,
+    task: str,
+    *,
+    metric_name: str | None,
+    positive: Any,
+    scenario: Scenario,
+    seed: int,
+    train: bool,
+) -> Workload:
+    """The job as given; raises InputError where model, data, task and metric do not fit."""
+    code = _positive(data, positive)
+    chosen = _metric(metric_name, task, data, code)
+    base = Workload(
+        data=data, task=task, metric=chosen, scenario=scenario, seed=seed,  # type: ignore[arg-type]
+        outputs="values" if task == "regression" else "logits",
+        decide=Decide(data.classes, None, code) if data.classes is not None else None,
+    )  # fmt: skip
+    if model is None:
+        return base
+    given = input.load_model(model, data)
+    merged = replace(
+        given, data=data, task=base.task, metric=chosen, scenario=scenario, seed=seed,
+        outputs=base.outputs if task == "regression" else given.outputs, decide=given.decide or base.decide,
+    )  # fmt: skip
+    if train and merged.trainer is None:
+        merged = replace(merged, trainer=make("train"))
+    return framework.get(merged.form).adopt(merged)
+
+
+def _positive(data: Data, positive: Any) -> int | None:
+    """The code of the positive class of two: the one named, else the rarer in the training rows."""
+    if data.classes is None:
+        return None
+    if positive is not None:
+        names = [str(label) for label in data.classes]
+        if str(positive) not in names:
+            raise InputError(
+                f"positive class {positive!r} is not in the target; its classes are {', '.join(names[:20])}"
+            )
+        return names.index(str(positive))
+    if len(data.classes) != 2:
+        return None
+    counts = np.bincount(data.train.y, minlength=2)
+    return int(np.argmin(counts))
+
+
+def _metric(name: str | None, task: str, data: Data, positive: int | None) -> Metric:
+    fitting = metric.for_task(task)
+    if name is None:
+        return metric.get(fitting[0], positive)
+    if ":" in name:
+        return _custom(name, data)
+    y = data.train.y
+    naive = float(np.mean(np.abs(np.diff(y)))) if task == "regression" and len(y) > 1 else None
+    found = metric.get(name, positive, naive)
+    if name not in fitting:
+        raise InputError(f"metric {name!r} does not fit {task}; use {', '.join(fitting)} or package.module:callable")
+    return found
+
+
+def _custom(name: str, data: Data) -> Metric:
+    """A metric of the user's, function(truth, prediction) -> float; `greater_is_better = False` on it makes it an error."""
+    function = input.resolve(name)
+    classes = None if data.classes is None else np.asarray(data.classes)
+
+    def call(truth: Any, prediction: Any, weights: Any) -> float:
+        return float(function(truth, prediction) if classes is None else function(classes[truth], classes[prediction]))
+
+    reads: Reads = "values" if classes is None else "labels"
+    return Metric(name, call, bool(getattr(function, "greater_is_better", True)), reads, custom=True)
+
+
+def baseline(base: Workload, named: str | Technique | Recipe | None) -> Candidate:
+    """What everything is compared with: the model given, or what a practitioner would have taken for the data."""
+    tail = (make("threshold"),) if base.needs_threshold else ()
+    if base.form != "none":
+        if named is not None:
+            raise InputError("a baseline is named only where no model is given; the model itself is the baseline here")
+        core = (base.trainer,) if base.trainer is not None else ()
+        return Candidate((*core, *tail), _SERVED_BY[base.form])
+    core = _practice(base) if named is None else _named(named)
+    form = "torch" if any(step.gives == "torch" for step in core) else "sklearn"
+    return Candidate((*core, *tail), _SERVED_BY[form])
+
+
+def _practice(base: Workload) -> Recipe:
+    if base.rows.kind == "image":
+        if _imports.available("torch"):
+            return (make("small-resnet"), make("train"))
+        return (make("forest"),)
+    return (make("boosted"),)
+
+
+def _named(named: str | Technique | Recipe) -> Recipe:
+    if isinstance(named, Technique):
+        return (named,)
+    if isinstance(named, tuple):
+        return named
+    kinds = {n: k for n, k in registry().items() if k.gives in ("sklearn", "torch") and not k.needs}
+    name = _NICKNAMES.get(named, named)
+    if name not in kinds:
+        raise InputError(f"baseline {named!r} is unknown; use one of {', '.join(sorted((*kinds, *_NICKNAMES)))}")
+    step = make(name)
+    return (step, make("train")) if kinds[name].gives == "torch" else (step,)

@@ -1,0 +1,196 @@
+"""Which candidates a study tries, in which order: cheap and promising first, then what the results suggest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trimwatt import _imports
+from trimwatt.errors import InputError
+from trimwatt.recipe import Recipe
+from trimwatt.technique import Technique, registry
+from trimwatt.trial import Trial
+from trimwatt.workload import Workload, count
+
+_PLUMBING = ("lower", "threshold")
+_GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe and the runtime that serves it. patience: share of the time left that it may take, in (0, 1]."""
+
+    recipe: Recipe
+    runtime: str = "onnxruntime"
+    patience: float = 0.5
+
+    @property
+    def name(self) -> str:
+        labels = [label(step) for step in self.recipe if step.name not in _PLUMBING]
+        served = {"sklearn": " in scikit-learn", "torch": " in PyTorch"}.get(self.runtime, "")
+        return (" + ".join(labels) or "model as given") + served
+
+    def family(self, baseline: Candidate) -> str:
+        """What it is counted under: the levers pulled, or the kind of model, or the runtime alone."""
+        levers = [step.family for step in self.recipe if step.family in ("pruned", "quantized")]
+        if levers:
+            return "+".join(dict.fromkeys(levers))
+        if self.recipe == baseline.recipe and self.runtime != baseline.runtime:
+            return "runtime"
+        models = [step.family for step in self.recipe if group(step) in ("classical", "architecture")]
+        trained = any(step.name == "fine-tune" for step in self.recipe)
+        return models[-1] if models else ("fine-tuned" if trained else "given")
+
+
+def group(step: Any) -> str:
+    """The folder a technique stands in: prune, quantize, classical, ...; "plugin" for a stranger's."""
+    parts = type(step).__module__.split(".")
+    return parts[2] if parts[:2] == ["trimwatt", "technique"] else "plugin"
+
+
+def label(step: Any) -> str:
+    """Its name with the parameters that are not at their defaults: "forest(trees=30)"."""
+    changed = [
+        f"{f.name}={_short(getattr(step, f.name))}"
+        for f in dataclasses.fields(step)
+        if getattr(step, f.name) != f.default
+    ]
+    return str(step.name) + (f"({', '.join(changed)})" if changed else "")
+
+
+def _short(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, (tuple, list)) else f"{value}"
+
+
+def allowed(techniques: str) -> frozenset[str]:
+    """The groups that `--techniques` names; raises InputError for one that is unknown."""
+    if techniques == "all":
+        return frozenset((*_GROUPS, *_PLUMBING, "plugin"))
+    asked = [name.strip() for name in techniques.split(",") if name.strip()]
+    for name in asked:
+        if name not in _GROUPS:
+            raise InputError(f"techniques are {', '.join(_GROUPS)} or all, got {name!r}; separate several by commas")
+    return frozenset((*asked, *_PLUMBING))
+
+
+def make(name: str, **parameters: Any) -> Technique:
+    """A technique by its name."""
+    return registry()[name](**parameters)
+
+
+class Space:
+    """The candidates for one workload. `baseline` is never proposed again."""
+
+    def __init__(self, workload: Workload, baseline: Candidate, techniques: str) -> None:
+        self.workload, self.baseline = workload, baseline
+        self.allowed = allowed(techniques)
+        self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
+        self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
+        self._proposed = {baseline}
+
+    def first(self) -> list[Candidate]:
+        """What is tried whatever the results, in order."""
+        form = _final_form(self.core, self.workload.form)
+        parts = [self._runtime(), self._network(self.core, form) if form in ("torch", "onnx") else []]
+        if form == "sklearn" and "MLP" in type(_last(self.workload.model)).__name__:
+            parts.append(self._compressed(self.core))
+        parts.append(self._rivals())
+        return self._new(candidate for part in parts for candidate in part)
+
+    def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning."""
+        if trial.status != "done" or not candidate.recipe:
+            return []
+        return self._new([*self._other_int8(trial, candidate), *self._other_share(trial, candidate)])
+
+    def _new(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        fresh = []
+        for candidate in candidates:
+            groups = {group(step) for step in candidate.recipe if step not in self.core} - set(_PLUMBING)
+            if candidate not in self._proposed and (groups or {"runtime"}) <= self.allowed:
+                self._proposed.add(candidate)
+                fresh.append(candidate)
+        return fresh
+
+    def _of(self, *steps: Any, patience: float = 0.5, runtime: str = "onnxruntime") -> Candidate:
+        """The threshold is fitted on the model as it is in the end, before it is lowered where that is needed."""
+        return Candidate((*steps, *self.tail), runtime, patience)
+
+    def _runtime(self) -> list[Candidate]:
+        return [Candidate(self.baseline.recipe)]
+
+    def _compressed(self, core: Recipe) -> list[Candidate]:
+        """The levers that work on any network in ONNX."""
+        lower, int8, prune = make("lower"), make("static-int8"), make("prune-dense")
+        chains = [(lower, int8), (lower, prune), (lower, prune, int8)]
+        return [self._of(*core, *chain) for chain in chains]
+
+    def _network(self, core: Recipe, form: str) -> list[Candidate]:
+        lower, int8 = make("lower"), make("static-int8")
+        if form == "onnx":
+            return self._compressed(core)
+        tune, prune = make("fine-tune"), make("prune-channels")
+        chains = [(lower, int8), (tune,), (tune, lower, int8), (tune, prune, tune, lower, int8)]
+        return [self._of(*core, *chain) for chain in chains]
+
+    def _rivals(self) -> list[Candidate]:
+        """Classical models and lean networks fitted to the same rows."""
+        if count(self.workload.rows.train.x) == 0:
+            return []
+        small = 0.25
+        kinds = ["linear", "tree", "forest", "boosted", "neighbours"]
+        rivals = [self._of(make(kind), patience=small) for kind in kinds]
+        for kind in ("tree", "forest", "boosted"):
+            rivals += [self._of(leaner, patience=small) for leaner in make(kind).variants(self.workload)]
+        mlp = make("mlp")
+        rivals += [self._of(mlp, runtime="sklearn", patience=small), self._of(mlp, patience=small)]
+        rivals += [self._of(leaner, patience=small) for leaner in mlp.variants(self.workload)]
+        rivals += self._compressed((mlp,))
+        return rivals + self._lean_networks()
+
+    def _lean_networks(self) -> list[Candidate]:
+        if not _imports.available("torch"):
+            return []
+        kind = "small-cnn" if self.workload.rows.kind == "image" else "torch-mlp"
+        core = (make(kind), make("train"))
+        int8 = (make("lower"), make("static-int8"))
+        return [self._of(*core), self._of(*core, *int8)]
+
+    def _other_int8(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """The other activation type always, layers left in float only where the floor was missed."""
+        int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
+        if int8 is None or int8 != make("static-int8"):
+            return []
+        others = [other for other in int8.variants(self.workload) if not trial.meets_floor or _same_layers(other, int8)]
+        return [self._swap(candidate, int8, other) for other in others]
+
+    def _other_share(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        prune = next((step for step in candidate.recipe if group(step) == "prune"), None)
+        if prune is None or not any(step.name == "static-int8" for step in candidate.recipe):
+            return []
+        share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
+        if share < 0.1 or share == prune.share:
+            return []
+        return [self._swap(candidate, prune, dataclasses.replace(prune, share=share))]
+
+    def _swap(self, candidate: Candidate, old: Any, new: Any) -> Candidate:
+        recipe = tuple(new if step == old else step for step in candidate.recipe)
+        return dataclasses.replace(candidate, recipe=recipe)
+
+
+def _same_layers(other: Any, int8: Any) -> bool:
+    return bool(other.keep_float == int8.keep_float and other.method == int8.method)
+
+
+def _final_form(recipe: Sequence[Any], form: str) -> str:
+    for step in recipe:
+        form = step.gives or form
+    return form
+
+
+def _last(model: Any) -> Any:
+    """The final estimator of a pipeline, or the model itself."""
+    steps = getattr(model, "steps", None)
+    return steps[-1][1] if steps else model

@@ -1,0 +1,193 @@
+"""A study from beginning to end, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psutil
+
+from trimwatt import _imports, input, units
+from trimwatt._process import ForkServer
+from trimwatt.errors import InputError
+from trimwatt.meter import pick
+from trimwatt.scenario import Scenario
+from trimwatt.store.sql import open_store
+from trimwatt.study import deliver, setup
+from trimwatt.study import folder as folders
+from trimwatt.study.bench import Bench, Floor
+from trimwatt.study.engine import Engine
+from trimwatt.study.ledger import Ledger
+from trimwatt.study.options import Limits, Options
+from trimwatt.study.space import Space
+from trimwatt.study.summary import described, plain, summarize
+from trimwatt.study.workshop import Workshop
+from trimwatt.trial import LedgerEntry, Trial
+from trimwatt.workload import Data, Workload
+
+_PRELOAD = (
+    "trimwatt.study.worker",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neural_network",
+    "skl2onnx",
+    "onnxruntime",
+)
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def event(self, kind: str, **fields: Any) -> None: ...
+
+
+class Study:
+    """A finished study: `to_dict()` is study.json."""
+
+    def __init__(self, folder: Path, summary: dict[str, Any]) -> None:
+        self.folder, self._summary = folder, summary
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._summary
+
+    @property
+    def verdict(self) -> str:
+        return str(self._summary["verdict"])
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [Trial.from_dict(trial) for trial in self._summary["trials"]]
+
+    @property
+    def exit_code(self) -> int:
+        return int(self._summary["exit_code"])
+
+
+def optimize(
+    model: Any = None, *, data: Any, target: str | None = None, split: str | None = None, group: str | None = None,
+    time: str | None = None, val_from: str = "train", task: str = "auto", metric: str | None = None,
+    positive: Any = None, max_drop: float = 0.01, floor: float | None = None,
+    max_latency: str | float | None = None, max_size: str | float | None = None, max_memory: str | float | None = None,
+    budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
+    techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
+    strict: bool = False, train: bool = False, progress: Any = None,
+) -> Study:  # fmt: skip
+    """Find the model that does the job for the least energy; what it finds is in `Study.folder`.
+
+    Raises InputError, having written nothing, for what cannot be used.
+    """
+    started = monotonic()
+    watch = progress or Silent()
+    limits = Limits(
+        _parsed(max_latency, units.parse_duration),
+        _parsed(max_size, units.parse_bytes),
+        _parsed(max_memory, units.parse_bytes),
+    )
+    folder = folders.choose(output, data, resume, force)
+    with _fork_server(model) as server:
+        rows, kind = input.load(
+            data, target=target, split=split, group=group, time=time, task=task, seed=seed, val_from=val_from
+        )
+        scenario = Scenario(batch_size, threads, _request(request, rows))  # type: ignore[arg-type]
+        options = Options(
+            max_drop, floor, limits, units.parse_budget(budget), scenario,
+            baseline if isinstance(baseline, str) else None, techniques, seed, strict,
+        )  # fmt: skip
+        base = setup.workload(
+            model, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train
+        )
+        first = setup.baseline(base, baseline)
+        space = Space(base, first, techniques)
+        watch.event(
+            "start", data=rows.name, rows={n: len(getattr(rows, n)) for n in ("train", "val", "test")},
+            baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=pick.pick().origin,
+            budget_s=options.budget.amount if options.budget.kind == "s" else None,
+        )  # fmt: skip
+        with folders.kept_whole(folder, resume, force):
+            return _run(base, options, first, space, folder, server, watch, started)
+
+
+def _run(
+    base: Workload,
+    options: Options,
+    first: Any,
+    space: Space,
+    folder: Path,
+    server: ForkServer | None,
+    watch: Any,
+    started: float,
+) -> Study:
+    meter = pick.pick()
+    store = open_store(folder)
+    with contextlib.closing(store):
+        _same_study(store, options, base)
+        memory = 0.8 * psutil.virtual_memory().available
+        workshop = Workshop(base, folder / "work", server, memory)
+        bench = Bench(base, meter, Floor(options.max_drop, options.floor), memory)
+        ledger = Ledger(meter, [LedgerEntry.from_dict(entry) for entry in store.ledger()])
+        engine = Engine(base, options, folder, workshop, bench, ledger, store, watch.event, started)
+        try:
+            found = engine.run_baseline(first)
+            watch.event("trial", trial=found.baseline, n=1, left=None)
+            engine.search(space, found)
+            engine.decide(found)
+            engine.confirm(found)
+            summary = summarize(engine, found)
+            artifact = deliver.hand_over(engine, found, summary)
+        finally:
+            bench.close()
+            shutil.rmtree(folder / "work", ignore_errors=True)
+    summary["artifact"] = artifact and artifact.name
+    folders.write_json(folder / "study.json", plain(summary))
+    watch.event("end", verdict=summary["verdict"])
+    return Study(folder, plain(summary))
+
+
+def _parsed(value: str | float | None, parse: Any) -> float | None:
+    return parse(value) if isinstance(value, str) else value
+
+
+def _request(asked: str | None, rows: Data) -> str:
+    if asked is None:
+        return "dict" if rows.named else "array"
+    if (asked == "array") == rows.named or asked not in ("array", "dict", "frame"):
+        allowed = "dict or frame" if rows.named else "array"
+        raise InputError(f"a request for these rows is {allowed}, got {asked!r}; leave it out for the usual form")
+    return asked
+
+
+@contextlib.contextmanager
+def _fork_server(model: Any) -> Iterator[ForkServer | None]:
+    """Started first, so that it imports the frameworks while the data are read."""
+    if not hasattr(os, "fork") or os.uname().sysname != "Linux":
+        yield None
+        return
+    modules = [*_PRELOAD, *(["torch", "torch_pruning"] if _imports.available("torch") else [])]
+    server = ForkServer(modules)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _same_study(store: Any, options: Options, base: Workload) -> None:
+    """A study is resumed only with what it was started with."""
+    asked = json.loads(
+        json.dumps(
+            {"options": options.identity(), "data": described(base.rows), "metric": base.quality.name}, default=str
+        )
+    )
+    kept = store.study()
+    if kept is None:
+        store.save_study(asked)
+        return
+    changed = [name for name in asked if kept.get(name) != asked[name]]
+    if changed:
+        what = " and ".join(changed)
+        raise InputError(f"the study here was started with other {what}; resume it as it was, or choose another folder")

@@ -1,0 +1,109 @@
+"""study.json: everything a study found, in one value."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+from trimwatt import input
+from trimwatt.compare.pareto import front
+from trimwatt.study import host, recommend, verdict
+from trimwatt.study.engine import Engine, Found
+from trimwatt.study.options import Options
+from trimwatt.trial import Trial
+from trimwatt.workload import Data
+
+SCHEMA = "trimwatt/study/1"
+
+
+def summarize(engine: Engine, found: Found) -> dict[str, Any]:
+    """study.json."""
+    base, options = engine.workload, engine.options
+    trials = _with_front(engine.trials, base.quality.greater_is_better)
+    total = engine.ledger.total
+    pay = recommend.pay_back(found.baseline, found.recommended or found.baseline, total)
+    chosen = found.recommended
+    test = engine.bench.test_of_host
+    return {
+        "schema": SCHEMA,
+        "task": base.task,
+        "metric": base.quality.name,
+        "scenario": base.scenario.to_dict(),
+        "floor": {"kind": engine.bench.floor.kind, "value": found.floor, "max_drop": options.max_drop},
+        "budget": {"amount": options.budget.amount, "unit": options.budget.kind},
+        "data": described(base.rows),
+        "host": host.facts(options.seed),
+        "meter": {
+            "name": engine.ledger.meter.name,
+            "origin": engine.ledger.meter.origin,
+            "about": _about(engine.ledger.meter),
+        },
+        "self_test": test and test.to_dict(),
+        "baseline": found.baseline.id,
+        "recommended": chosen and chosen.id,
+        "confirmed": found.confirmed,
+        "tied": found.tied,
+        "finals": found.finals,
+        "verdict": verdict.sentence(found, options, pay, chosen.floor_margin if chosen else None),
+        "exit_code": exit_code(found, options, trials),
+        "trials": [trial.to_dict() for trial in trials],
+        "ledger": [entry.to_dict() for entry in engine.ledger.entries],
+        "total": total and total.to_dict(),
+        "duration_s": time.monotonic() - engine.started,
+        "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
+        "untried": found.untried,
+        "warnings": verdict.warnings(base, found, engine.ledger.meter.origin) + _host_warnings(test),
+    }
+
+
+def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
+    """0 ok; 1 nothing meets the floor or the test rows disagree; 4 under strict, when better evidence was wanted."""
+    if found.recommended is None or found.confirmed is False:
+        return 1
+    unproven = any(trial.meets_floor and trial.floor_test != "proven" for trial in trials)
+    return 4 if options.strict and found.recommended.id == found.baseline.id and unproven else 0
+
+
+def _with_front(trials: list[Trial], greater: bool) -> list[Trial]:
+    done = [t for t in trials if t.quality is not None and t.ratio_to_baseline is not None]
+    flags = front(
+        [t.ratio_to_baseline.value for t in done if t.ratio_to_baseline],
+        [t.quality.value for t in done if t.quality],
+        greater,
+    )
+    ids = {trial.id for trial, flag in zip(done, flags, strict=True) if flag}
+    return [replace(trial, on_front=trial.id in ids) for trial in trials]
+
+
+def described(rows: Data) -> dict[str, Any]:
+    sizes = {name: len(getattr(rows, name)) for name in ("train", "val", "test")}
+    return {
+        "name": rows.name,
+        "rows": sizes,
+        "classes": None if rows.classes is None else list(rows.classes),
+        "input": input.describe(rows),
+    }
+
+
+def _about(meter: Any) -> Any:
+    describe = getattr(meter, "describe", None)
+    return describe() if describe else None
+
+
+def _host_warnings(test: Any) -> list[str]:
+    if test is None or test.passed:
+        return []
+    return [f"in the self-test identical arms differed by {test.ratio - 1:+.1%}; smaller effects are not claimed"]
+
+
+def plain(value: Any) -> Any:
+    """JSON's own types; a number that is not one (an area under no curve) is unknown."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,91 @@
+"""The study in one sentence, and what a reader must know beside it."""
+
+from __future__ import annotations
+
+from trimwatt import units
+from trimwatt.study.engine import Found
+from trimwatt.study.options import Options
+from trimwatt.study.recommend import PayBack
+from trimwatt.trial import Quality, Trial
+from trimwatt.workload import Workload
+
+
+def sentence(found: Found, options: Options, pay: PayBack, margin: float | None) -> str:
+    """What to use, why, how sure, and when it pays back."""
+    chosen, baseline = found.recommended, found.baseline
+    if chosen is None:
+        return f"Nothing that was tried meets the floor of {_number(found.floor, baseline)}{_within(options)}."
+    if chosen.id == baseline.id:
+        return f"Keep the baseline, {baseline.name}: nothing that meets the floor was shown to take less."
+    parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor, margin), _confirmed(found)]
+    return "; ".join(parts) + ". " + _pay_back(pay)
+
+
+def _saving(trial: Trial) -> str:
+    ratio = trial.ratio_to_baseline
+    if ratio is None:
+        return "its ratio to the baseline is unknown"
+    what = "dynamic energy" if ratio.basis == "dynamic_energy" else "CPU time"
+    value, low, high = (units.three(x) for x in (ratio.value, ratio.low, ratio.high))
+    less = units.three(1 / ratio.value)
+    return f"{value} times the baseline's {what} a prediction [{low} to {high}], that is {less} times less"
+
+
+def _quality(trial: Trial, floor: float, margin: float | None) -> str:
+    quality = trial.quality
+    if quality is None:
+        return "quality unknown"
+    grade = {"proven": "proven", "not_disproven": "not disproven", "failed": "failed", None: "not tested"}[
+        trial.floor_test
+    ]
+    resolves = f", {quality.rows} validation rows resolve {units.three(margin)}" if margin is not None else ""
+    return f"{quality.metric} {quality.value:.4f} against a floor of {floor:.4f} ({grade}{resolves})"
+
+
+def _confirmed(found: Found) -> str:
+    test = found.recommended.test_quality if found.recommended else None
+    base = found.baseline.test_quality
+    if test is None or base is None:
+        return "not checked on test rows"
+    how = "confirmed" if found.confirmed else "NOT CONFIRMED"
+    return f"{how} on {test.rows} test rows ({test.value:.4f}, the baseline {base.value:.4f})"
+
+
+def _pay_back(pay: PayBack) -> str:
+    if pay.own_predictions is None or pay.study_predictions is None:
+        return "Finding it never pays back."
+    return (
+        f"Finding it pays back after {_count(pay.own_predictions)} predictions, "
+        f"the whole study after {_count(pay.study_predictions)}."
+    )
+
+
+def _count(value: float) -> str:
+    for limit, divisor, word in ((1e6, 1e6, " million"), (1e4, 1e3, " thousand")):
+        if value >= limit:
+            return units.three(value / divisor) + word
+    return f"{value:.0f}"
+
+
+def _number(value: float, baseline: Trial) -> str:
+    quality: Quality | None = baseline.quality
+    return f"{value:.4f} {quality.metric}" if quality else f"{value:.4f}"
+
+
+def _within(options: Options) -> str:
+    broken = [name for name, value in vars(options.limits).items() if value is not None]
+    return " within the limits asked" if broken else ""
+
+
+def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
+    """What the reader must know, the data's own warnings first."""
+    notes = list(workload.rows.warnings)
+    if meter_origin != "measured":
+        notes.append("no energy sensor is readable here: joules are estimated from CPU time, ratios are of CPU seconds")
+    if found.untried:
+        notes.append(
+            f"the budget ended before {len(found.untried)} candidates were tried: {', '.join(found.untried[:5])}"
+        )
+    if found.confirmed is False:
+        notes.append("on the test rows the recommended model misses the floor: the recommendation is not confirmed")
+    return notes

@@ -1,0 +1,141 @@
+"""What a worker process does: the steps of a recipe, then the export, each metered by the study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from trimwatt import _handoff, framework, runtime, technique
+from trimwatt._child import peak_rss_bytes
+from trimwatt.energy import Energy
+from trimwatt.errors import TrialFailed
+from trimwatt.meter import attribute, pick
+from trimwatt.runtime import verify
+from trimwatt.runtime._base import Artifact
+from trimwatt.workload import Data, Workload
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Where this run left an object for another process, and its digest."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one step took."""
+
+    stage: str
+    step: str
+    energy: Energy
+    cpu_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """Apply `steps` (each with its content address) to what `start` holds, then export for `runtime` into `folder`."""
+
+    base: Handle
+    start: Handle | None
+    steps: tuple[tuple[Any, str], ...]
+    cache: Path
+    runtime: str | None
+    folder: Path | None
+
+
+@dataclass
+class Outcome:
+    """What came of a job, as far as it got; `failure` says why it went no further."""
+
+    usages: list[Usage] = field(default_factory=list)
+    made: list[tuple[str, Handle]] = field(default_factory=list)
+    artifact: Artifact | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    failure: str | None = None
+    peak_rss_bytes: int | None = None
+
+
+class Clock:
+    """Meters a stretch of this process's work."""
+
+    def __init__(self) -> None:
+        self.meter = pick.pick()
+
+    def measure(self, stage: str, step: str, work: Callable[[], Any]) -> tuple[Any, Usage]:
+        before, start = self.meter.mark(), time.monotonic()
+        result = work()
+        after = self.meter.mark()
+        energy = attribute.process_share(self.meter, before, after)
+        return result, Usage(stage, step, energy, after.cpu_s - before.cpu_s, time.monotonic() - start)
+
+
+def serve(seed: int) -> Callable[[Job], Outcome]:
+    """The handler of a worker process."""
+    clock = Clock()
+
+    def handle(job: Job) -> Outcome:
+        outcome = Outcome()
+        try:
+            _run(job, outcome, clock)
+        except TrialFailed as error:
+            outcome.failure = str(error)
+        outcome.peak_rss_bytes = peak_rss_bytes()
+        return outcome
+
+    return handle
+
+
+def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
+    base: Workload = _handoff.read(job.base.path, job.base.digest)
+    data = base.rows
+    workload = base if job.start is None else _attach(job.start, data)
+    for step, key in job.steps:
+        workload, usage = clock.measure(step.stage, step.name, lambda w=workload, s=step: technique.apply(s, w))
+        outcome.usages.append(usage)
+        outcome.made.append((key, _detach(workload, job.cache / f"{key}.bin")))
+    if job.runtime is None or job.folder is None:
+        return
+    folder, kind = job.folder, runtime.get(job.runtime)
+    (artifact, lowered), usage = clock.measure("export", kind.name, lambda: _export(workload, kind, folder))
+    outcome.usages.append(usage)
+    outcome.artifact = artifact
+    outcome.parameters, outcome.macs = _size(workload, lowered)
+    _, usage = clock.measure("evaluate", "check of the export", lambda: _verify(lowered, kind, artifact, data))
+    outcome.usages.append(usage)
+
+
+def _attach(handle: Handle, data: Data) -> Workload:
+    workload: Workload = _handoff.read(handle.path, handle.digest)
+    return replace(workload, data=data)
+
+
+def _detach(workload: Workload, path: Path) -> Handle:
+    """Kept without the rows, which every worker has already."""
+    return Handle(path, _handoff.write(replace(workload, data=None), path))
+
+
+def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
+    lowered = workload if workload.form in kind.forms else framework.get("onnx").lower(workload)
+    folder.mkdir(parents=True, exist_ok=True)
+    return kind.export(lowered, folder), lowered
+
+
+def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None]:
+    source = workload if workload.form != "none" else lowered
+    module = framework.get(source.form)
+    return module.parameters(source), module.macs(source)
+
+
+def _verify(workload: Workload, kind: Any, artifact: Artifact, data: Data) -> None:
+    """Refuse an export that answers differently from its source on real rows."""
+    rows = data.val.take(slice(0, 500)).x
+    reason = verify.verify(workload, kind.open(artifact, workload.scenario), rows)
+    if reason is not None:
+        raise TrialFailed(reason)

@@ -1,0 +1,70 @@
+"""Where candidates are made: a worker process each, shared steps done once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimwatt import _handoff, recipe
+from trimwatt._process import Child, ForkServer
+from trimwatt.energy import Energy, total
+from trimwatt.errors import TrialFailed
+from trimwatt.study.worker import Handle, Job, Outcome, Usage
+from trimwatt.workload import Workload
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a candidate gave. cost: its steps and their ancestors', whoever did them first."""
+
+    outcome: Outcome
+    cost: Energy | None
+    shared: tuple[str, ...]
+
+
+class Workshop:
+    """Makes candidates of one workload in `folder`. Objects kept here are only ever read back by this run."""
+
+    def __init__(self, workload: Workload, folder: Path, server: ForkServer | None, memory_limit_bytes: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.server, self.memory_limit_bytes = folder, server, memory_limit_bytes
+        self.seed = workload.seed
+        path = folder / "base.bin"
+        self.base = Handle(path, _handoff.write(workload, path))
+        self._kept: dict[str, Handle] = {}
+        self._usages: dict[str, Usage] = {}
+
+    def key(self, steps: Sequence[Any]) -> str:
+        """The content address of a prefix of a recipe."""
+        return recipe.digest(recipe.to_json(steps), self.seed)
+
+    def make(self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float) -> Made:
+        """Run the steps that no earlier candidate did, export, check; never raises for the candidate's sake."""
+        known = next((prefix for prefix in recipe.prefixes(steps) if prefix and self.key(prefix) in self._kept), ())
+        todo = [(steps[n], self.key(steps[: n + 1])) for n in range(len(known), len(steps))]
+        start = self._kept[self.key(known)] if known else None
+        job = Job(self.base, start, tuple(todo), self.folder, runtime, folder)
+        outcome = self._run(job, limit_s)
+        for (key, handle), usage in zip(outcome.made, outcome.usages, strict=False):
+            self._kept[key], self._usages[key] = handle, usage
+        return Made(outcome, self._cost(steps, outcome), tuple(step.name for step in known))
+
+    def _run(self, job: Job, limit_s: float) -> Outcome:
+        try:
+            child = Child(
+                "trimwatt.study.worker:serve", (self.seed,),
+                server=self.server, memory_limit_bytes=self.memory_limit_bytes,
+            )  # fmt: skip
+            with child:
+                outcome: Outcome = child.call(job, limit_s)
+            return outcome
+        except TrialFailed as error:
+            return Outcome(failure=str(error))
+
+    def _cost(self, steps: Sequence[Any], outcome: Outcome) -> Energy | None:
+        keys = [self.key(steps[: n + 1]) for n in range(len(steps))]
+        chain = [self._usages[key].energy for key in keys if key in self._usages]
+        own = [usage.energy for usage in outcome.usages[len(outcome.made) :]]
+        return total(chain + own)
