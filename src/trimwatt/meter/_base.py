@@ -20,8 +20,13 @@ class Mark:
 class Meter(Protocol):
     """Reads energy between two marks. A domain that cannot be read is an absent key."""
 
-    name: str
-    origin: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def origin(self) -> str:
+        """measured | estimated"""
+        ...
 
     def mark(self) -> Mark: ...
 

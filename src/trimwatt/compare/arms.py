@@ -1,0 +1,112 @@
+"""Arms: a deployed model in a process of its own, or a callable in this one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from trimwatt._process import Child, ForkServer
+from trimwatt.compare import affinity, host
+from trimwatt.compare._base import Block
+from trimwatt.runtime._base import Artifact
+from trimwatt.scenario import Scenario
+from trimwatt.workload import Array, Rows
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """What a session may take: resident bytes, seconds to open, seconds for one call."""
+
+    memory_bytes: float | None = None
+    open_s: float = 120.0
+    call_s: float = 120.0
+
+
+class SessionArm:
+    """An artifact opened in a fresh process, its requests handed over once.
+
+    requests: rows to ask with, cut into requests of `scenario.batch_size` rows in the scenario's form. server: the
+    fork server the process comes from; None starts a fresh interpreter, whose memory is the deployment's own.
+    Raises TrialFailed, with the reason, where it cannot be opened within `limits`, and from any call.
+    """
+
+    def __init__(
+        self, artifact: Artifact, scenario: Scenario, requests: Rows, limits: SessionLimits | None = None, *,
+        name: str = "", server: ForkServer | None = None,
+    ) -> None:  # fmt: skip
+        self.name = name or artifact.folder.name
+        self.limits = limits or SessionLimits()
+        self._child = Child(
+            "trimwatt.compare.host:serve", (artifact, scenario, requests),
+            server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s,
+        )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def run(self, count: int) -> Block:
+        """Answer `count` requests; CPU seconds are the child's, by its own clock."""
+        block: Block = self._ask("run", count)
+        return block
+
+    def pin(self, cores: frozenset[int]) -> bool:
+        return affinity.pin(self.pid, cores)
+
+    def predict(self, rows: Rows) -> Array:
+        """Labels or values (n,)."""
+        answer: Array = self._ask("predict", rows)
+        return answer
+
+    def scores(self, rows: Rows) -> Array:
+        """Probabilities (n, k) in the order of the classes, or values (n,)."""
+        answer: Array = self._ask("scores", rows)
+        return answer
+
+    def latency(self, n: int = 200) -> dict[str, float]:
+        """{"p50", "p95"} in seconds by the wall clock of single requests, warmed up."""
+        answer: dict[str, float] = self._ask("latency", n)
+        return answer
+
+    def peak_rss_bytes(self) -> int | None:
+        """Peak resident memory of the process so far, in bytes."""
+        answer: int | None = self._ask("peak")
+        return answer
+
+    def _ask(self, *message: Any) -> Any:
+        return self._child.call(message, self.limits.call_s)
+
+    def close(self) -> None:
+        """End the process."""
+        self._child.close()
+
+    def __enter__(self) -> SessionArm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class CallableArm:
+    """A callable without arguments, in this process; a request is one call.
+
+    CPU seconds are those of the whole process, so nothing else may work in it meanwhile.
+    """
+
+    def __init__(self, function: Callable[[], object], name: str = "") -> None:
+        self.name = name or getattr(function, "__name__", "callable")
+        self._function = function
+
+    def run(self, count: int) -> Block:
+        function = self._function
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(count):
+            function()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return Block(cpu, wall, count, load=host.load())
+
+    def pin(self, cores: frozenset[int]) -> bool:
+        return affinity.pin(os.getpid(), cores)

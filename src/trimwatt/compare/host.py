@@ -1,0 +1,117 @@
+"""Inside the child: an opened session that answers the blocks, predictions and latencies it is asked for.
+
+It imports numpy and the runtime, nothing else of the comparison: what stands beside a model in its process is
+counted with it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from trimwatt._child import peak_rss_bytes
+from trimwatt.compare._base import Block
+from trimwatt.errors import InputError
+from trimwatt.runtime._base import Artifact, Session
+from trimwatt.scenario import Request, Scenario
+from trimwatt.workload import Array, Rows, count, take
+
+# rows of one call of predict and scores: what bounds memory, not what is measured
+_CHUNK = 512
+
+
+def in_form(rows: Rows, request: Request) -> Any:
+    """`rows` as a request carries them: an array, a dict of columns, or a pandas DataFrame."""
+    if request == "array":
+        return rows
+    if not isinstance(rows, dict):
+        raise InputError(f"a request of form {request!r} needs named columns, got one array; use request='array'")
+    if request == "dict":
+        return rows
+    import pandas
+
+    return pandas.DataFrame(rows)
+
+
+def cut(rows: Rows, scenario: Scenario) -> list[Any]:
+    """The requests that `rows` give: `batch_size` rows each, in order, going round at the end; at least one."""
+    n, size = count(rows), scenario.batch_size
+    if n == 0:
+        raise InputError("there are no rows to ask with; give at least one")
+    wanted = max(1, n // size)
+    index = np.arange(wanted * size) % n
+    return [in_form(_copied(take(rows, index[k * size : (k + 1) * size])), scenario.request) for k in range(wanted)]
+
+
+def _copied(rows: Rows) -> Rows:
+    """Contiguous and its own, as a request that just came in."""
+    if isinstance(rows, dict):
+        return {name: np.ascontiguousarray(column) for name, column in rows.items()}
+    return np.ascontiguousarray(rows)
+
+
+def load() -> float | None:
+    """The machine's load average over a minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def block(answer: Callable[[Any], object], requests: list[Any], start: int, n: int) -> Block:
+    """Answer `n` requests from the `start`-th on, going round, by this process's own clocks."""
+    asked = [requests[(start + k) % len(requests)] for k in range(n)]
+    wall, cpu = time.perf_counter(), time.process_time()
+    for request in asked:
+        answer(request)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Block(cpu, wall, n, load=load())
+
+
+def latency(answer: Callable[[Any], object], requests: list[Any], n: int) -> dict[str, float]:
+    """Median and 95th percentile of single requests, in seconds by the wall clock, after a tenth as many unseen."""
+    seconds = []
+    for k in range(-max(3, n // 10), n):
+        started = time.perf_counter()
+        answer(requests[k % len(requests)])
+        if k >= 0:
+            seconds.append(time.perf_counter() - started)
+    p50, p95 = np.quantile(seconds, [0.5, 0.95])
+    return {"p50": float(p50), "p95": float(p95)}
+
+
+def in_chunks(answer: Callable[[Any], Array], rows: Rows, request: Request) -> Array:
+    """The answers for all rows, a chunk at a time."""
+    parts = [
+        np.asarray(answer(in_form(_copied(take(rows, slice(i, i + _CHUNK))), request)))
+        for i in range(0, count(rows), _CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def serve(artifact: Artifact, scenario: Scenario, rows: Rows) -> Callable[[tuple[Any, ...]], Any]:
+    """Open `artifact`; return what answers ("run", n), ("predict", rows), ("scores", rows), ("latency", n), ("peak",).
+
+    The answers: a Block, labels or values (n,), scores, quantiles in seconds, bytes.
+    """
+    from trimwatt import runtime
+
+    session: Session = runtime.get(artifact.runtime).open(artifact, scenario)
+    requests = cut(rows, scenario)
+    at = 0
+
+    def handle(message: tuple[Any, ...]) -> Any:
+        nonlocal at
+        what, *given = message
+        if what == "run":
+            found = block(session.predict, requests, at, given[0])
+            at = (at + given[0]) % len(requests)
+            return found
+        if what == "latency":
+            return latency(session.predict, requests, given[0])
+        if what == "peak":
+            return peak_rss_bytes()
+        return in_chunks(session.predict if what == "predict" else session.scores, given[0], scenario.request)
+
+    return handle

@@ -1,0 +1,61 @@
+"""How a comparison is done: sizes, looks, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trimwatt.errors import InputError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The protocol of a comparison; the defaults are what its error rates were checked with.
+
+    block_s: CPU seconds of one block, at least. threads: cores both arms of a pair are kept on. cores: those they may
+    be drawn from, None for all this process may use.
+    Warm-up: blocks are dropped until the mean of the last `warm_window` is within `warm_within` of that of as many
+    before, at least `warm_least`, at most `warm_most`.
+    Early looks (screening only): after each of `early_looks` pairs at `early_level`, stop when the whole interval lies
+    beyond `early_factor`, either way. Looks: from `least_pairs`, every `look_every`; stop when the half-width is below
+    `half_width` or the interval excludes 1 by more than half of `minimum_effect`; at `most_pairs`, or once `most_s`
+    seconds have passed, stop anyway.
+    level: nominal coverage at the looks, reported as at least 95 %.
+    """
+
+    block_s: float = 0.02
+    threads: int = 1
+    cores: frozenset[int] | None = None
+    warm_least: int = 3
+    warm_most: int = 20
+    warm_window: int = 5
+    warm_within: float = 0.02
+    early_looks: tuple[int, ...] = (6, 10, 15)
+    early_level: float = 0.998
+    early_factor: float = 1.5
+    least_pairs: int = 20
+    look_every: int = 5
+    most_pairs: int = 40
+    level: float = 0.98
+    half_width: float = 0.02
+    minimum_effect: float = 0.02
+    most_s: float = field(default=math.inf)
+
+    def __post_init__(self) -> None:
+        if not self.block_s > 0:
+            raise InputError(f"block_s is CPU seconds above zero, got {self.block_s}; the default is 0.02")
+        if not 5 <= self.least_pairs <= self.most_pairs:
+            raise InputError(
+                f"pairs run from at least 5 up to most_pairs, got {self.least_pairs} and {self.most_pairs}"
+            )
+        if any(look < 5 for look in self.early_looks):
+            raise InputError(f"an early look needs at least 5 pairs, got {self.early_looks}")
+
+    def looks_at(self, pairs: int) -> bool:
+        """Whether the evidence is weighed after this many pairs."""
+        return pairs >= self.least_pairs and (pairs - self.least_pairs) % self.look_every == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        cores = None if self.cores is None else sorted(self.cores)
+        return {**asdict(self), "cores": cores, "most_s": None if math.isinf(self.most_s) else self.most_s}

@@ -1,0 +1,152 @@
+"""Quality with its interval, and whether a candidate meets the floor: bootstraps over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimwatt.compare.statistics import Array, percentiles
+from trimwatt.errors import InputError
+from trimwatt.metric import Metric
+from trimwatt.trial import FloorTest, Quality
+
+_DRAWS = 1000
+# a metric of the user's may be slow, and cannot take weights
+_CUSTOM_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class FloorGrade:
+    """How sure it is that the floor is met.
+
+    margin: the half-width, in the metric's own unit, that these rows resolve (one-sided 95 %): a candidate closer to
+    the floor than this can be neither proven nor disproven. discordance: share of rows on which candidate and baseline
+    decide differently, None without a baseline or where values are predicted.
+    """
+
+    grade: FloorTest
+    margin: float
+    rows: int
+    discordance: float | None
+
+    def __str__(self) -> str:
+        apart = "" if self.discordance is None else f" at {self.discordance:.1%} discordance"
+        return f"{self.grade.replace('_', ' ')}: {self.rows} rows{apart} resolve {self.margin:.2g}"
+
+
+def estimate(metric: Metric, truth: Array, prediction: Array, seed: int = 0) -> Quality:
+    """The metric's value on these rows with its bootstrap 95 % interval.
+
+    prediction: as `metric.reads` says: class codes (n,), probabilities (n, k) or values (n,). One imagined row that is
+    wrong is added for the lower bound, and one that is right for the upper, so that 50 rows without an error are not
+    taken for proof that there is none; on errors among few rows this is close to Clopper and Pearson's interval.
+    """
+    value = metric(truth, prediction)
+    bounds = []
+    for favourable in (False, True):
+        t, p, _ = _imagined(metric, truth, prediction, prediction, favourable)
+        draws = np.array([_value(metric, t, p, draw) for draw in _resamples(metric, len(t), seed)])
+        bounds.append(percentiles(draws))
+    ends = [b for pair in bounds for b in pair] + [value]
+    return Quality(metric.name, value, min(ends), max(ends), len(truth), metric.greater_is_better)
+
+
+def floor_test(
+    metric: Metric, truth: Array, candidate: Array, baseline: Array | None = None, *,
+    max_drop: float | None = None, floor: float | None = None, seed: int = 0,
+) -> FloorGrade:  # fmt: skip
+    """Grade a floor by a one-sided 95 % bootstrap bound on the same rows.
+
+    max_drop: relative floor: the baseline may be undercut by this (see `Metric.floor`); candidate and baseline are both
+    recomputed in each resample. floor: absolute floor, for the candidate alone. Exactly one of them is given.
+    proven: the lower bound clears the floor. failed: the upper bound misses it. not_disproven: neither.
+    Raises InputError otherwise.
+    """
+    if (max_drop is None) == (floor is None) or (max_drop is not None and baseline is None):
+        raise InputError("a floor is either floor=value or max_drop=value with the baseline's predictions; give one")
+    beside = candidate if baseline is None else baseline
+    low = _slack(metric, _imagined(metric, truth, candidate, beside, False), max_drop, floor, seed)
+    high = _slack(metric, _imagined(metric, truth, candidate, beside, True), max_drop, floor, seed)
+    observed = _gap(metric, (truth, candidate, beside), None, max_drop, floor)
+    lower, upper = _quantile(low, 0.05), _quantile(high, 0.95)
+    grade: FloorTest = "proven" if lower >= 0 else "failed" if upper < 0 else "not_disproven"
+    return FloorGrade(grade, max(0.0, observed - lower), len(truth), _discordance(metric, candidate, baseline))
+
+
+def resolvable_margin(metric: Metric, truth: Array, candidate: Array, baseline: Array, seed: int = 0) -> float:
+    """The half-width (one-sided 95 %), in the metric's own unit, to which these rows tell candidate from baseline."""
+    return floor_test(metric, truth, candidate, baseline, max_drop=0.0, seed=seed).margin
+
+
+def _resamples(metric: Metric, n: int, seed: int) -> Iterator[Array]:
+    """Row indices drawn with replacement (n,), as often as the metric can bear."""
+    rng = np.random.default_rng(seed)
+    for _ in range(_CUSTOM_DRAWS if metric.custom else _DRAWS):
+        yield rng.integers(0, n, n)
+
+
+def _value(metric: Metric, truth: Array, prediction: Array, draw: Array | None) -> float:
+    if draw is None:
+        return metric(truth, prediction)
+    if metric.custom:
+        return metric(truth[draw], prediction[draw])
+    return metric(truth, prediction, np.bincount(draw, minlength=len(truth)).astype(np.float64))
+
+
+def _gap(
+    metric: Metric, rows: tuple[Array, Array, Array], draw: Array | None, max_drop: float | None, floor: float | None
+) -> float:
+    """By how much the candidate clears the floor, in the metric's own unit."""
+    truth, candidate, baseline = rows
+    value = _value(metric, truth, candidate, draw)
+    least = metric.floor(_value(metric, truth, baseline, draw), max_drop) if max_drop is not None else floor
+    if least is None:
+        raise InputError("a floor is either floor=value or max_drop=value; give one")
+    return value - least if metric.greater_is_better else least - value
+
+
+def _slack(
+    metric: Metric, rows: tuple[Array, Array, Array], max_drop: float | None, floor: float | None, seed: int
+) -> Array:
+    draws = _resamples(metric, len(rows[0]), seed)
+    return np.array([_gap(metric, rows, draw, max_drop, floor) for draw in draws])
+
+
+def _quantile(draws: Array, share: float) -> float:
+    """The quantile of the draws that are defined; NaN of none, which proves and disproves nothing."""
+    finite = draws[np.isfinite(draws)]
+    return float(np.quantile(finite, share)) if len(finite) else float("nan")
+
+
+def _imagined(
+    metric: Metric, truth: Array, candidate: Array, baseline: Array, favourable: bool
+) -> tuple[Array, Array, Array]:
+    """The rows with one more, of the rarest class, on which only the baseline (or only the candidate) is right."""
+    if metric.reads == "values":
+        return truth, candidate, baseline
+    codes, counts = np.unique(truth, return_counts=True)
+    rare = int(codes[counts.argmin()])
+    other = int(codes[counts.argmax()]) if len(codes) > 1 and codes[counts.argmax()] != rare else int(codes[-1])
+    if other == rare:
+        other = rare + 1 if metric.reads == "labels" or rare + 1 < candidate.shape[1] else rare - 1
+    right, wrong = _sure(rare, candidate), _sure(other, candidate)
+    mine, theirs = (right, wrong) if favourable else (wrong, right)
+    return np.append(truth, rare), np.concatenate([candidate, mine]), np.concatenate([baseline, theirs])
+
+
+def _sure(code: int, like: Array) -> Array:
+    """One prediction of `code`, as codes (1,) or as probabilities (1, k)."""
+    if like.ndim == 1:
+        return np.array([code], dtype=like.dtype)
+    row = np.zeros((1, like.shape[1]), dtype=like.dtype)
+    row[0, code] = 1
+    return row
+
+
+def _discordance(metric: Metric, candidate: Array, baseline: Array | None) -> float | None:
+    if baseline is None or metric.reads == "values":
+        return None
+    mine, theirs = (p if p.ndim == 1 else p.argmax(axis=1) for p in (candidate, baseline))
+    return float(np.mean(mine != theirs))

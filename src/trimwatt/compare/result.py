@@ -1,0 +1,142 @@
+"""What a comparison found: a ratio with its interval, and a verdict that claims no more than the host can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trimwatt.compare._base import Block
+from trimwatt.compare.statistics import Interval
+from trimwatt.energy import Energy, total
+from trimwatt.trial import Ratio
+
+SCHEMA = "trimwatt/comparison/1"
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """An arm compared with itself: what this host cannot tell apart.
+
+    resolution: the smallest effect that may be claimed, as a share (0.02 is 2 %): the half-width that was reached, or,
+    where the interval misses 1, all it shows between arms that are the same.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+    resolution: float
+    pinned: bool
+
+    @property
+    def passed(self) -> bool:
+        return self.low <= 1 <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class Side:
+    """An arm's own figures over all its blocks; joules and seconds a request. energy is dynamic, gross has idle in."""
+
+    name: str
+    blocks: tuple[Block, ...] = field(repr=False)
+
+    @property
+    def requests(self) -> int:
+        return sum(b.requests for b in self.blocks)
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(b.cpu_s for b in self.blocks) / self.requests
+
+    @property
+    def wall_s(self) -> float:
+        return sum(b.wall_s for b in self.blocks) / self.requests
+
+    @property
+    def energy(self) -> Energy | None:
+        return self._mean([b.energy for b in self.blocks])
+
+    @property
+    def gross(self) -> Energy | None:
+        return self._mean([b.gross for b in self.blocks])
+
+    def _mean(self, parts: Sequence[Energy | None]) -> Energy | None:
+        known = [p for p in parts if p is not None]
+        whole = total(known)
+        return None if whole is None or len(known) < len(parts) else whole.scaled(1 / self.requests)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "requests": self.requests,
+            "cpu_s_per_request": self.cpu_s,
+            "wall_s_per_request": self.wall_s,
+            "energy_per_request": self.energy and self.energy.to_dict(),
+            "gross_energy_per_request": self.gross and self.gross.to_dict(),
+            "blocks": [b.to_dict() for b in self.blocks],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """a over b. verdict: less | more | tied | inconclusive; `less` when a takes less.
+
+    ratio, low, high: of what `basis` names, a request; the bounds hold at least 95 %. won: share of pairs in which a
+    took less. stopped: why no more pairs were run. gross: the same ratio with the idle share by wall time included.
+    """
+
+    a: Side
+    b: Side
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+    verdict: str
+    basis: str
+    won: float
+    stopped: str
+    pinned: bool
+    self_test: SelfTest | None = None
+    gross: dict[str, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def to_ratio(self) -> Ratio:
+        """As a trial keeps it."""
+        return Ratio(self.ratio, self.low, self.high, self.pairs, self.verdict, self.basis, self.gross)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of schema trimwatt/comparison/1, raw blocks included."""
+        return {
+            "schema": SCHEMA,
+            **{n: getattr(self, n) for n in ("ratio", "low", "high", "pairs", "basis", "verdict", "won", "stopped")},
+            "pinned": self.pinned,
+            "gross": self.gross,
+            "self_test": self.self_test and self.self_test.to_dict(),
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+    def __str__(self) -> str:
+        what = self.basis.replace("_", " ").replace("cpu", "CPU")
+        bounds = f"[{self.low:.3g}, {self.high:.3g}], {self.pairs} pairs"
+        return f"{self.a.name} takes {self.ratio:.3g} times the {what} of {self.b.name} {bounds}: {self.verdict}"
+
+
+def verdict(logs: Interval, minimum_effect: float, resolution: float) -> str:
+    """less | more | tied | inconclusive for the logarithm of a ratio.
+
+    minimum_effect: shares below it do not matter. resolution: the smallest share this host may claim.
+    """
+    smallest = math.log1p(resolution)
+    if logs.high < 0 and logs.value <= -smallest:
+        return "less"
+    if logs.low > 0 and logs.value >= smallest:
+        return "more"
+    reach = math.log1p(minimum_effect)
+    return "tied" if -reach <= logs.low and logs.high <= reach else "inconclusive"

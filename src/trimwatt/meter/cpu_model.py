@@ -1,0 +1,162 @@
+"""Energy estimated from CPU time, where no sensor can be read.
+
+    E = k * [p_idle * n * T + (p_max - p_idle) * C] * U + p_mem * max(0, M - g * n) * T
+
+T: wall seconds. C: CPU seconds. n: hardware threads of the machine. M: memory in GB, g of it a thread already inside
+the watts. p_idle, p_max: watts a thread of the whole server at the wall (`cpu_table`). The result is the machine's
+energy before the building's overhead. k, U and p_mem are priors, stated in every record; they cancel in a ratio of
+two models on one machine.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from trimwatt.energy import Energy
+from trimwatt.meter import cpu_table, usage
+from trimwatt.meter._base import Mark
+from trimwatt.meter.cpu_table import Coefficients, Processor
+
+# SPEC results are tuned machines; a judgement (1.0 to 1.5), not measured
+_UPLIFT = 1.25
+# 5 W a 64 GB module to Cloud Carbon Footprint's 0.392 (0.08 to 0.39)
+_MEMORY_W_PER_GB = 0.24
+# a CPU of a virtual machine that is a whole core draws about 1.75 threads' worth (1.5 to 2.0)
+_WHOLE_CORE = 1.75
+_THREAD_OR_CORE = 1.3
+_FACTORS = {"known part": (0.65, 1.45), "known family": (0.55, 1.9), "unknown": (0.33, 3.0)}
+
+
+@dataclass(frozen=True)
+class CpuModel:
+    """A meter that reads CPU time and knows watts. `known`: "known part", "known family" or "unknown".
+
+    core_factor: k. threads: n. memory_gb: M, None where the system does not tell. All its figures are `estimated`, with
+    the factors of 95 % that `known` deserves.
+    """
+
+    coefficients: Coefficients
+    known: str = "unknown"
+    core_factor: float = 1.0
+    threads: int = 1
+    memory_gb: float | None = None
+    name: str = "cpu-model"
+    origin: str = "estimated"
+
+    def mark(self) -> Mark:
+        """Now; `state` is the CPU seconds of the whole machine."""
+        return Mark(time.monotonic(), usage.tree_cpu_s(), usage.machine_busy_s())
+
+    def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
+        """The machine's energy: `cpu`, and `memory` where there is more than the processor's watts include."""
+        duration_s = max(0.0, b.time_s - a.time_s)
+        busy_s = max(0.0, b.cpu_s - a.cpu_s)
+        if a.state is not None and b.state is not None:
+            busy_s = max(busy_s, b.state - a.state)
+        domains = {"cpu": self._idle_cpu(duration_s) + self.dynamic_energy(busy_s)}
+        if self.memory_w:
+            domains["memory"] = self.interval(self.memory_w * duration_s)
+        return domains
+
+    @property
+    def joules_per_cpu_s(self) -> float:
+        """Dynamic joules of one CPU second."""
+        c = self.coefficients
+        return self.core_factor * (c.max_w - c.idle_w) * _UPLIFT
+
+    @property
+    def idle_w_per_thread(self) -> float:
+        """Watts of one idle hardware thread, memory aside."""
+        return self.core_factor * self.coefficients.idle_w * _UPLIFT
+
+    @property
+    def memory_w(self) -> float:
+        """Watts of the memory that the processor's figures do not include; 0 where they include all of it."""
+        inside = self.coefficients.gb_per_thread * self.threads
+        return _MEMORY_W_PER_GB * max(0.0, self.memory_gb - inside) if self.memory_gb else 0.0
+
+    def interval(self, joules: float) -> Energy:
+        """`joules` with the 95 % interval of what is known of this processor."""
+        low, high = _FACTORS[self.known]
+        return Energy(joules, joules * low, joules * high, "estimated")
+
+    def dynamic_energy(self, cpu_s: float) -> Energy:
+        """What `cpu_s` CPU seconds add to an idle machine."""
+        return self.interval(self.joules_per_cpu_s * cpu_s)
+
+    def idle_energy(self, duration_s: float, threads: float) -> Energy:
+        """What `threads` of the machine, and their share of its memory, take in `duration_s` seconds without work."""
+        watts = self.idle_w_per_thread * threads + self.memory_w * threads / self.threads
+        return self.interval(watts * duration_s)
+
+    def _idle_cpu(self, duration_s: float) -> Energy:
+        return self.interval(self.idle_w_per_thread * self.threads * duration_s)
+
+    def warnings(self, a: Mark, b: Mark) -> tuple[str, ...]:
+        """That this is an estimate, and from what."""
+        c = self.coefficients
+        low, high = _FACTORS[self.known]
+        return (
+            f"estimated from CPU time, no sensor is readable: {c.label} ({self.known}, {c.n} results of"
+            f" {cpu_table.SOURCE}), {c.idle_w:g} W idle and {c.max_w:g} W busy a thread; priors:"
+            f" core factor {self.core_factor:g}, uplift {_UPLIFT:g}, memory {_MEMORY_W_PER_GB:g} W/GB;"
+            f" 95 % interval x{low:g} to x{high:g}",
+        )
+
+
+@lru_cache(maxsize=1)
+def detect() -> CpuModel:
+    """The model of this machine."""
+    return build(processor(), _core_factor(), usage.machine_threads(), usage.machine_memory_gb())
+
+
+def build(found: Processor, core_factor: float, threads: int, memory_gb: float | None) -> CpuModel:
+    """The model of a machine with this processor. Where k is a guess, even a known part is no more than a family."""
+    part, family = cpu_table.part(found), cpu_table.family(found)
+    if part and core_factor != _THREAD_OR_CORE:
+        return CpuModel(part, "known part", core_factor, threads, memory_gb)
+    if part or family:
+        return CpuModel(part or family or cpu_table.UNKNOWN, "known family", core_factor, threads, memory_gb)
+    return CpuModel(cpu_table.UNKNOWN, "unknown", core_factor, threads, memory_gb)
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's entries of /proc/cpuinfo, empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            text = file.read(8192).split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text, 0)
+    except ValueError:
+        return None
+
+
+def processor() -> Processor:
+    """This machine's processor, as far as the system tells."""
+    info = _cpuinfo()
+    if "CPU implementer" in info:
+        return Processor(
+            platform.processor(), "ARM", _number(info.get("CPU architecture")), _number(info.get("CPU part"))
+        )
+    numbers = [_number(info.get(key)) for key in ("cpu family", "model", "stepping")]
+    return Processor(info.get("model name") or platform.processor(), info.get("vendor_id", ""), *numbers)
+
+
+def _core_factor() -> float:
+    """k: 1 where a CPU is a hardware thread, 1.75 where it is a core; a virtual machine that shows one thread a core
+    may be either."""
+    info = _cpuinfo()
+    siblings, cores = _number(info.get("siblings")), _number(info.get("cpu cores"))
+    if siblings is None or cores is None or siblings > cores:
+        return 1.0
+    return _THREAD_OR_CORE if "hypervisor" in info.get("flags", "").split() else _WHOLE_CORE
