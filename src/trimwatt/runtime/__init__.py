@@ -1,1 +1,33 @@
+"""Runtimes: what runs artifacts. One file a runtime; strangers' by the entry points `trimwatt.runtimes`."""
 
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from trimwatt.errors import InputError
+from trimwatt.runtime._base import Artifact, Runtime, Session
+
+__all__ = ["Artifact", "Runtime", "Session", "get", "names"]
+
+_OWN = {"onnxruntime": "OnnxRuntime", "sklearn": "SklearnRuntime", "torch": "TorchRuntime"}
+
+
+def names() -> tuple[str, ...]:
+    """Every runtime known here, whether or not its package is installed."""
+    return tuple(sorted(_OWN.keys() | _plugins().keys()))
+
+
+def get(name: str) -> Runtime:
+    """The runtime called `name`, imported now; raises InputError, naming those known, where there is none."""
+    if name in _OWN:
+        return cast(Runtime, getattr(importlib.import_module(f"trimwatt.runtime.{name}"), _OWN[name])())
+    plugin = _plugins().get(name)
+    if plugin is None:
+        raise InputError(f"runtime {name!r} is unknown; runtimes are {', '.join(names())}")
+    return cast(Runtime, plugin.load()())
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="trimwatt.runtimes") if entry.name not in _OWN}

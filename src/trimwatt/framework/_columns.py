@@ -1,0 +1,160 @@
+"""Preprocessing of a table of named columns: float32 with NaN for missing, text with "" for missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.framework import _array, _graph
+from trimwatt.workload import Array, Rows
+
+# one-hot columns beyond this many say little and cost each model its share
+_MOST_HOT = 64
+_MOST_CODES = 1000
+
+
+def _categories(column: Array, most: int) -> tuple[str, ...]:
+    """The categories to know, sorted: at most `most`, the frequent first; a rarer one is taken as unseen."""
+    ranked = Counter(column.tolist()).most_common(most)
+    least = min(max(1, round(len(column) / 2000)), ranked[0][1])
+    return tuple(sorted(word for word, count in ranked if count >= least)[:most])
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnPrepare:
+    """Numbers imputed (and standardised), then categories one-hot, or as codes with -1 for one never seen.
+
+    numbers, texts: names of columns. fill, mean, inverse: (len(numbers),); the last two None where numbers keep
+    their scale. categories: those known, for each text column. Output: (n, numbers + one-hot or code columns).
+    """
+
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+    fill: Array
+    mean: Array | None
+    inverse: Array | None
+    categories: tuple[tuple[str, ...], ...]
+    one_hot: bool
+
+    @classmethod
+    def fit(cls, rows: dict[str, Array], one_hot: bool) -> ColumnPrepare:
+        texts = tuple(name for name, column in rows.items() if column.dtype.kind in "OUST")
+        numbers = tuple(name for name in rows if name not in texts)
+        values = _matrix(rows, numbers)
+        fill = _array.medians(values)
+        full = np.where(np.isnan(values), fill, values)
+        mean, inverse = _array.scale_of(full) if one_hot else (None, None)
+        most = _MOST_HOT if one_hot else _MOST_CODES
+        return cls(numbers, texts, fill, mean, inverse, tuple(_categories(rows[t], most) for t in texts), one_hot)
+
+    @cached_property
+    def _offsets(self) -> list[int]:
+        """Where the codes of each text column start: all columns share one row of one-hot places."""
+        sizes = [len(known) if self.one_hot else 0 for known in self.categories]
+        return [sum(sizes[:i]) for i in range(len(sizes))]
+
+    @cached_property
+    def _codes(self) -> list[dict[str, int]]:
+        return [
+            {word: start + i for i, word in enumerate(known)}
+            for start, known in zip(self._offsets, self.categories, strict=True)
+        ]
+
+    @property
+    def _hot(self) -> int:
+        return sum(len(known) for known in self.categories)
+
+    @property
+    def width(self) -> int:
+        """How many columns come out."""
+        return len(self.numbers) + (self._hot if self.one_hot else len(self.texts))
+
+    def transform(self, rows: Rows) -> Array:
+        if not isinstance(rows, dict):
+            raise InputError(
+                f"rows are named columns ({', '.join((*self.numbers, *self.texts)[:4])} ...), got an array"
+            )
+        n, d = len(next(iter(rows.values()))), len(self.numbers)
+        out = np.zeros((n, self.width), dtype=np.float32)
+        if d:
+            values = _matrix(rows, self.numbers)
+            values = np.where(np.isnan(values), self.fill, values)
+            out[:, :d] = values if self.mean is None else (values - self.mean) * self.inverse
+        for i, (name, known) in enumerate(zip(self.texts, self._codes, strict=True)):
+            codes = np.fromiter((known.get(word, -1) for word in rows[name].tolist()), np.int64, n)
+            if self.one_hot:
+                seen = np.flatnonzero(codes >= 0)
+                out[seen, d + codes[seen]] = 1.0
+            else:
+                out[:, d + i] = codes
+        return out
+
+    def to_onnx(self) -> bytes:
+        graph = _graph.Graph("prepare")
+        parts = [self._number_nodes(graph)] if self.numbers else []
+        if self.texts:
+            parts.append(self._text_nodes(graph))
+        if len(parts) > 1:
+            graph.add("Concat", *parts, axis=1)
+        graph.rename_last("prepared")
+        inputs = [_graph.value(name, np.float32, ("n", 1)) for name in self.numbers]
+        inputs += [_graph.value(name, object, ("n", 1)) for name in self.texts]
+        outputs = [_graph.value("prepared", np.float32, ("n", self.width))]
+        return bytes(graph.model(inputs, outputs).SerializeToString())
+
+    def _number_nodes(self, graph: _graph.Graph) -> str:
+        name = _joined(graph, list(self.numbers))
+        return _graph.standardized(graph, _graph.imputed(graph, name, self.fill), self.mean, self.inverse)
+
+    def _text_nodes(self, graph: _graph.Graph) -> str:
+        codes = _joined(graph, [_encoded(graph, t, k) for t, k in zip(self.texts, self._codes, strict=True)])
+        if not self.one_hot:
+            return codes
+        # one comparison of a gathered row for all columns together is fewer nodes than one encoder a column
+        owner = np.repeat(np.arange(len(self.texts)), [len(known) for known in self.categories])
+        spread = graph.add("Gather", codes, graph.constant(owner, np.int64), axis=1) if len(self.texts) > 1 else codes
+        same = graph.add("Equal", spread, graph.constant(np.arange(self._hot)[None], np.float32))
+        return graph.add("Cast", same, to=1)
+
+
+@dataclass(frozen=True, eq=False)
+class StackPrepare:
+    """Named columns of numbers side by side, as stored: for a model that takes them as one array `(n, columns)`."""
+
+    numbers: tuple[str, ...]
+
+    def transform(self, rows: Rows) -> Array:
+        if not isinstance(rows, dict):
+            raise InputError(f"rows are named columns ({', '.join(self.numbers[:4])} ...), got an array")
+        return _matrix(rows, self.numbers)
+
+    def to_onnx(self) -> bytes:
+        graph = _graph.Graph("prepare")
+        graph.add("Concat", *self.numbers, axis=1, output="prepared")
+        inputs = [_graph.value(name, np.float32, ("n", 1)) for name in self.numbers]
+        outputs = [_graph.value("prepared", np.float32, ("n", len(self.numbers)))]
+        return bytes(graph.model(inputs, outputs).SerializeToString())
+
+
+def _matrix(rows: dict[str, Array], names: tuple[str, ...]) -> Array:
+    """Columns side by side, float32 (n, columns)."""
+    out = np.empty((len(next(iter(rows.values()))), len(names)), dtype=np.float32)
+    for i, name in enumerate(names):
+        out[:, i] = rows[name]
+    return out
+
+
+def _joined(graph: _graph.Graph, names: list[str]) -> str:
+    return names[0] if len(names) == 1 else graph.add("Concat", *names, axis=1)
+
+
+def _encoded(graph: _graph.Graph, name: str, known: dict[str, int]) -> str:
+    codes: dict[str, Any] = {
+        "keys_strings": list(known), "values_floats": [float(code) for code in known.values()], "default_float": -1.0,
+    }  # fmt: skip
+    return graph.add("LabelEncoder", name, domain="ai.onnx.ml", **codes)

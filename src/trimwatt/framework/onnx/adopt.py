@@ -1,0 +1,170 @@
+"""Taking in an ONNX model that the user gave: what it takes and answers, checked against the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework import _graph
+from trimwatt.framework.onnx import _batch, _edit, _labels, run
+from trimwatt.framework.prepare import StackPrepare
+from trimwatt.workload import Array, Data, Decide, Outputs, Rows, Workload, take
+
+_ROWS = 64
+_FLOATS = (np.float32, np.float64, np.float16)
+
+
+def adopt(workload: Workload) -> Workload:
+    """The workload with the user's ONNX bytes reduced to a core of one float output, its meaning found by running it.
+
+    The rows reach it as stored, unless the workload has a `prepare`. Raises InputError naming what the model takes
+    and what the data are where they do not fit, or where no output can be the answer.
+    """
+    model = _parsed(workload.model)
+    fixed = _batch.free(model)
+    zipped = _labels.unzip(model)
+    prepare = workload.prepare or _matched(model, workload.rows)
+    workload = replace(workload, form="onnx", prepare=prepare)
+    rows = take(workload.rows.train.x, slice(0, _ROWS))
+    given = prepare.transform(rows) if prepare else rows
+    answers = _answers(model, given, fixed)
+    if workload.rows.classes is None:
+        return _core(workload, model, _value_output(answers, len(workload.rows.train.take(slice(0, _ROWS)))), "values")
+    choice = _labels.choose(model, answers, workload.rows.classes, zipped)
+    decide = workload.decide or Decide(workload.rows.classes)
+    workload = replace(workload, class_columns=choice.columns, decide=decide)
+    return _core(workload, model, choice.output, choice.kind)
+
+
+def _core(workload: Workload, model: Any, output: str, outputs: Outputs) -> Workload:
+    _edit.keep_outputs(model, [output])
+    return replace(workload, model=bytes(model.SerializeToString()), outputs=outputs)
+
+
+def _parsed(content: bytes) -> Any:
+    import onnx
+
+    try:
+        model = _edit.load(content)
+    except TrialFailed as error:
+        raise InputError(f"{error}; is it an .onnx file?") from error
+    if not model.graph.node or not model.graph.output:
+        raise InputError("the model is not readable as ONNX: it has no graph; is it an .onnx file?")
+    outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    if outside:
+        raise InputError(
+            f"the ONNX model keeps {outside[0]!r} in a file beside it; save it as one file "
+            "(onnx.save_model(onnx.load(path), path, save_as_external_data=False))"
+        )
+    return model
+
+
+def _matched(model: Any, data: Data) -> StackPrepare | None:
+    """Inputs checked against the rows and named as they are; the stacking of columns for a model that wants it."""
+    inputs, rows = _edit.free_inputs(model), data.train.x
+    if isinstance(rows, dict):
+        return _columns(model, inputs, rows)
+    if len(inputs) != 1:
+        names = ", ".join(entry.name for entry in inputs)
+        raise InputError(f"the model takes {len(inputs)} inputs ({names}), the rows are one array; give named columns")
+    _check_array(inputs[0], rows)
+    _edit.rename(model.graph, {inputs[0].name: "x"})
+    return None
+
+
+def _columns(model: Any, inputs: list[Any], rows: dict[str, Array]) -> StackPrepare | None:
+    if {entry.name for entry in inputs} <= set(rows):
+        for entry in inputs:
+            _check_column(model, entry, rows[entry.name])
+        return None
+    numbers = all(column.dtype.kind not in "OUST" for column in rows.values())
+    shape = _edit.shape_of(inputs[0])
+    if len(inputs) == 1 and numbers and len(shape) == 2 and shape[1] in (None, len(rows)):
+        _check_type(inputs[0], np.dtype(np.float32), "columns of numbers")
+        return StackPrepare(tuple(rows))
+    wanted = "; ".join(_described(entry) for entry in inputs)
+    have = ", ".join(list(rows)[:8]) + (" ..." if len(rows) > 8 else "")
+    raise InputError(f"the model takes {wanted}, the data have columns {have}; name its inputs as the columns")
+
+
+def _check_column(model: Any, entry: Any, column: Array) -> None:
+    text = column.dtype.kind in "OUST"
+    wants_text = entry.type.tensor_type.elem_type == _graph.element_type(object)
+    if text != wants_text:
+        kinds = ("text", "numbers") if wants_text else ("numbers", "text")
+        raise InputError(f"the model takes {kinds[0]} in {entry.name!r}, the column holds {kinds[1]}")
+    if len(_edit.shape_of(entry)) != 2:
+        raise InputError(f"the model takes {_described(entry)}; a column enters as (n, 1)")
+    if not text and entry.type.tensor_type.elem_type != _graph.element_type(np.float32):
+        _cast_input(model, entry)
+
+
+def _cast_input(model: Any, entry: Any) -> None:
+    """A column is float32 by trimwatt's own choice, so turning it into the model's type is ours to do (in place)."""
+    import onnx
+
+    name, kind = entry.name, entry.type.tensor_type.elem_type
+    _edit.rename(model.graph, {name: f"{name}/typed"})
+    entry.name, entry.type.tensor_type.elem_type = name, onnx.TensorProto.FLOAT
+    model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [f"{name}/typed"], to=kind))
+
+
+def _described(entry: Any) -> str:
+    sizes = ["n" if size is None else str(size) for size in _edit.shape_of(entry)]
+    return f"{entry.name} {_type_name(entry)} ({', '.join(sizes)})"
+
+
+def _type_name(entry: Any) -> str:
+    import onnx
+
+    return str(onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type)).lower()
+
+
+def _check_type(entry: Any, dtype: np.dtype[Any], what: str) -> None:
+    if entry.type.tensor_type.elem_type != _graph.element_type(dtype):
+        wanted = {"float": "float32", "double": "float64"}.get(_type_name(entry), _type_name(entry))
+        raise InputError(
+            f"the model takes {_described(entry)}, {what} are {dtype}; store the rows as {wanted} "
+            f"(x.astype({wanted!r})), scaled as the model was trained"
+        )
+
+
+def _check_array(entry: Any, rows: Array) -> None:
+    stored = f"the rows are stored as {rows.dtype} (n, {', '.join(map(str, rows.shape[1:]))})"
+    _check_type(entry, rows.dtype, "the rows")
+    wanted = _edit.shape_of(entry)
+    fits = not wanted or len(wanted) == rows.ndim
+    if not fits or any(w is not None and w != s for w, s in zip(wanted[1:], rows.shape[1:], strict=False)):
+        raise InputError(f"the model takes {_described(entry)}, {stored}; store the rows in that shape")
+
+
+def _answers(model: Any, given: Rows, fixed: int | None) -> dict[str, Array]:
+    """What every output says for a few rows, asked at once and one by one."""
+    try:
+        session = run.open_session(bytes(model.SerializeToString()))
+        names = [entry.name for entry in session.get_outputs()]
+        found = session.run(None, run.feed(session, given))
+    except TrialFailed as error:
+        raise InputError(str(error)) from error
+    except Exception as error:  # onnxruntime's errors share no base but Exception
+        if fixed is not None:
+            raise InputError(
+                f"the model is made for {fixed} row(s) at a time; export it with a dynamic batch axis"
+            ) from error
+        raise InputError(f"the model cannot run the data's rows: {str(error).splitlines()[0][:300]}") from error
+    return {name: np.asarray(array) for name, array in zip(names, found, strict=True) if isinstance(array, np.ndarray)}
+
+
+def _value_output(answers: dict[str, Array], rows: int) -> str:
+    for name, array in answers.items():
+        if array.dtype in _FLOATS and array.size == rows and array.shape[0] == rows:
+            if not np.isfinite(array).all():
+                raise InputError(f"the model's output {name!r} is NaN or infinite on the data's own rows")
+            return name
+    shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in answers.items())
+    raise InputError(
+        f"the task is regression, so an output must be float (n,) or (n, 1); for {rows} rows came {shapes}"
+    )

@@ -1,0 +1,66 @@
+"""Runs ONNX models in ONNX Runtime, as opened for one thread and no waiting in loops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt._imports import require
+from trimwatt.errors import TrialFailed
+from trimwatt.workload import Array, Rows, Workload, count, take
+
+_CHUNK = 1024
+
+
+def open_session(model: bytes | Path, threads: int = 1) -> Any:
+    """An onnxruntime.InferenceSession on the CPU; raises TrialFailed where the runtime refuses the model.
+
+    Threads do not spin while they wait: spinning is energy for nothing at batch 1.
+    """
+    ort = require("onnxruntime", "onnx", "Running ONNX models")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base but Exception
+        raise TrialFailed(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def feed(session: Any, rows: Rows) -> dict[str, Array]:
+    """Rows as stored, as the session's inputs: `x`, or each column as `(n, 1)`."""
+    if isinstance(rows, dict):
+        return {entry.name: rows[entry.name].reshape(-1, 1) for entry in session.get_inputs()}
+    return {session.get_inputs()[0].name: rows}
+
+
+def raw(workload: Workload, rows: Rows) -> Array:
+    """What the core network gives for rows as stored, preprocessing applied before it."""
+    session = open_session(workload.model)
+    parts = []
+    for start in range(0, max(1, count(rows)), _CHUNK):
+        part = take(rows, slice(start, start + _CHUNK))
+        given = workload.prepare.transform(part) if workload.prepare else part
+        try:
+            parts.append(session.run(None, feed(session, given))[0])
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            raise TrialFailed(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
+    return np.concatenate(parts)
+
+
+def scores(workload: Workload, rows: Rows) -> Array:
+    """Probabilities (n, k) in the order of the classes, or values (n,)."""
+    return workload.probabilities(raw(workload, rows))

@@ -1,0 +1,172 @@
+"""scikit-learn estimators: scores, size, and taking in one that the user gave."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from trimwatt._imports import require
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.rows import to_frame
+from trimwatt.workload import Array, Decide, Outputs, Rows, Split, Workload
+
+
+def given(workload: Workload, rows: Rows) -> Any:
+    """What the estimator takes for rows as stored: the prepared array, the array itself, or a DataFrame."""
+    if workload.prepare is not None:
+        return workload.prepare.transform(rows)
+    return to_frame(rows) if isinstance(rows, dict) else rows
+
+
+def raw(estimator: Any, outputs: Outputs, rows: Any) -> Array:
+    """Probabilities (n, k), decision values (n, k) or (n,), or values (n,)."""
+    ask = {"probabilities": "predict_proba", "logits": "decision_function", "values": "predict"}[outputs]
+    return np.asarray(getattr(estimator, ask)(rows))
+
+
+def scores(workload: Workload, rows: Rows) -> Array:
+    """Probabilities (n, k) in the order of the classes, or values (n,)."""
+    return workload.probabilities(raw(workload.model, workload.outputs, given(workload, rows)))
+
+
+def training_rows(workload: Workload) -> Split:
+    """What a model may be fitted on: all training rows, or those that no threshold will be set on."""
+    data = workload.rows
+    return data.holdout(workload.seed)[0] if workload.needs_threshold else data.train
+
+
+def class_columns(estimator: Any, classes: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """The class code of each of the estimator's columns, None where they are 0..k-1 in order.
+
+    The estimator may have been fitted on labels or on codes. Raises InputError where it knows other classes.
+    """
+    known = [item.item() if isinstance(item, np.generic) else item for item in estimator.classes_]
+    if set(known) <= set(classes):
+        codes = tuple(classes.index(label) for label in known)
+    elif all(isinstance(label, int) and 0 <= label < len(classes) for label in known):
+        codes = tuple(known)
+    else:
+        raise InputError(
+            f"the model was fitted on classes {_few(known)}, the data have {_few(classes)}; fit it on the data's labels"
+        )
+    return None if codes == tuple(range(len(classes))) else codes
+
+
+def _few(labels: Any) -> str:
+    words = [repr(label) for label in labels]
+    return ", ".join(words[:5]) + (" ..." if len(words) > 5 else "")
+
+
+def adopt(workload: Workload) -> Workload:
+    """The workload with the user's estimator or pipeline checked on a few rows; one not fitted yet is fitted.
+
+    The one given is left as it was. Raises InputError where it does not fit the data.
+    """
+    require("sklearn", "sklearn", "A scikit-learn model")
+    estimator = _fitted(workload)
+    classes = workload.rows.classes
+    if classes is None:
+        adopted = replace(workload, model=estimator, form="sklearn", outputs="values", class_columns=None, decide=None)
+    else:
+        adopted = replace(
+            workload, model=estimator, form="sklearn", outputs=_outputs(estimator),
+            class_columns=class_columns(estimator, classes), decide=workload.decide or Decide(classes),
+        )  # fmt: skip
+    _try(adopted)
+    return adopted
+
+
+def _outputs(estimator: Any) -> Outputs:
+    # a SVC has predict_proba by name only, until asked for probabilities when it was made
+    for name, outputs in (("predict_proba", "probabilities"), ("decision_function", "logits")):
+        if hasattr(estimator, name):
+            return outputs  # type: ignore[return-value]
+    kind = type(estimator).__name__
+    raise InputError(f"{kind} gives no scores of classes; wrap it in sklearn.calibration.CalibratedClassifierCV")
+
+
+def _fitted(workload: Workload) -> Any:
+    from sklearn.base import clone, is_classifier, is_regressor
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    estimator, classes = workload.model, workload.rows.classes
+    wrong = is_classifier(estimator) if classes is None else is_regressor(estimator)
+    if wrong:
+        raise InputError(f"the task is {workload.task}, and {type(estimator).__name__} is for the other; set --task")
+    try:
+        check_is_fitted(estimator)
+        return estimator
+    except NotFittedError:
+        part = training_rows(workload)
+    target = part.y if classes is None else np.asarray(classes)[part.y]
+    return quietly_fitted(clone(estimator), given(workload, part.x), target)
+
+
+def quietly_fitted(estimator: Any, rows: Any, target: Array) -> Any:
+    """The estimator, fitted (in place); raises TrialFailed with scikit-learn's reason."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return estimator.fit(rows, target)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrialFailed(f"{type(estimator).__name__} cannot be fitted on these rows: {reason}") from error
+
+
+def _try(workload: Workload) -> None:
+    few = workload.rows.train.take(slice(0, 8))
+    name = type(workload.model).__name__
+    try:
+        got = scores(workload, few.x)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{name} cannot take the rows as they are stored: {reason}; give a pipeline that can"
+        ) from error
+    if not np.isfinite(got).all():
+        raise InputError(f"{name} answers with NaN or infinity on the data's own rows; fit it again")
+
+
+def parameters(workload: Workload) -> int | None:
+    """Fitted numbers: weights, thresholds and leaves of trees, kept rows of neighbours; None where not known."""
+    estimator = _last(workload.model)
+    if hasattr(estimator, "coefs_"):
+        return sum(int(a.size) for a in (*estimator.coefs_, *estimator.intercepts_))
+    if hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):
+        return int(np.size(estimator.coef_) + np.size(estimator.intercept_))
+    if hasattr(estimator, "_fit_X"):
+        return int(estimator._fit_X.size)
+    trees = _trees(estimator)
+    return sum(splits + leaves for splits, leaves in trees) if trees else None
+
+
+def _trees(estimator: Any) -> list[tuple[int, int]]:
+    """(splits, numbers in leaves) of each tree."""
+    if hasattr(estimator, "_predictors"):
+        nodes = [tree.nodes for stage in estimator._predictors for tree in stage]
+        return [(int((~n["is_leaf"].astype(bool)).sum()), int(n["is_leaf"].sum())) for n in nodes]
+    members = getattr(estimator, "estimators_", [estimator])
+    trees = [member.tree_ for member in np.ravel(members) if hasattr(member, "tree_")]
+    return [(t.node_count - t.n_leaves, int(t.n_leaves * math.prod(t.value.shape[1:]))) for t in trees]
+
+
+def macs(workload: Workload) -> int | None:
+    """Multiply-accumulates for one row; None for trees and what is not known."""
+    estimator = _last(workload.model)
+    if hasattr(estimator, "coefs_"):
+        return sum(int(a.size) for a in estimator.coefs_)
+    if hasattr(estimator, "coef_"):
+        return int(np.size(estimator.coef_))
+    return int(estimator._fit_X.size) if hasattr(estimator, "_fit_X") else None
+
+
+def _last(estimator: Any) -> Any:
+    """The model at the end of a pipeline."""
+    return _last(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator

@@ -1,0 +1,60 @@
+"""ONNX Runtime on the CPU: one file holds preprocessing, network and decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt._imports import require
+from trimwatt.framework import onnx as framework
+from trimwatt.framework.rows import from_request
+from trimwatt.runtime._base import Artifact, Session
+from trimwatt.scenario import Scenario
+from trimwatt.workload import Array, Rows, Workload
+
+_FILE = "model.onnx"
+
+
+class OnnxRuntime:
+    """Exports any form, lowered where it is not ONNX yet; opens with the scenario's threads, which do not spin."""
+
+    name = "onnxruntime"
+    forms = frozenset({"onnx"})
+
+    def export(self, workload: Workload, folder: Path) -> Artifact:
+        """Write `model.onnx`; raises TrialFailed where the model cannot be converted or joined."""
+        require("onnx", "onnx", "Exporting to ONNX")
+        (folder / _FILE).write_bytes(framework.join(framework.lower(workload)))
+        return Artifact(folder, self.name, (_FILE,))
+
+    def open(self, artifact: Artifact, scenario: Scenario) -> Session:
+        return OnnxSession(framework.open_session(artifact.folder / artifact.files[0], scenario.threads))
+
+
+class OnnxSession:
+    """An opened `model.onnx`."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        inputs = session.get_inputs()
+        self._names = [entry.name for entry in inputs]
+        self._texts = frozenset(entry.name for entry in inputs if entry.type == "tensor(string)")
+        self._array = self._names == ["x"]
+        outputs = [entry.name for entry in session.get_outputs()]
+        self._scores = ["probability" if "probability" in outputs else "prediction"]
+
+    def predict(self, rows: Rows) -> Array:
+        """Labels or values (n,) of rows as an array, a dict of columns or a DataFrame."""
+        return np.asarray(self._session.run(["prediction"], self._feed(rows))[0])
+
+    def scores(self, rows: Rows) -> Array:
+        """Probabilities (n, k) in the order of the classes, or values (n,)."""
+        return np.asarray(self._session.run(self._scores, self._feed(rows))[0])
+
+    def _feed(self, rows: Rows) -> dict[str, Array]:
+        if self._array:
+            return {"x": np.asarray(rows)}
+        columns = from_request(rows, self._texts)
+        return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]

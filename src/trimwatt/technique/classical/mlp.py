@@ -1,0 +1,67 @@
+"""Small dense networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from trimwatt.errors import InputError
+from trimwatt.framework.sklearn import training_rows
+from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique.classical import _fit
+from trimwatt.workload import Split, Workload
+
+
+@dataclass(frozen=True)
+class Mlp(Technique):
+    """A dense network with rectified units, stopped early on a tenth of its training rows.
+
+    hidden: units of each hidden layer. penalty: on squared weights, from 0. learning_rate: of Adam, above 0.
+    epochs: at most.
+    """
+
+    name: ClassVar[str] = "mlp"
+    family: ClassVar[str] = "network"
+    reference: ClassVar[str] = "Rumelhart, Hinton and Williams 1986; Kingma and Ba 2014, arXiv:1412.6980"
+    gives: ClassVar[str | None] = "sklearn"
+    stage: ClassVar[str] = "train"
+
+    hidden: tuple[int, ...] = (64,)
+    penalty: float = 1e-4
+    learning_rate: float = 1e-3
+    epochs: int = 200
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if not self.hidden or any(not isinstance(units, int) or units < 1 for units in self.hidden):
+            raise InputError(f"hidden is the units of each layer, like (64,), got {self.hidden!r}")
+        if self.penalty < 0 or self.learning_rate <= 0:
+            raise InputError(f"penalty is from 0, learning_rate above 0; got {self.penalty!r}, {self.learning_rate!r}")
+        _fit.positive_whole("epochs", self.epochs, "passes over the rows")
+
+    def variants(self, workload: Workload) -> Sequence[Technique]:
+        return () if max(self.hidden) <= 32 else (replace(self, hidden=tuple(max(1, u // 2) for u in self.hidden)),)
+
+
+@applies_to(Mlp, "none", "sklearn", "torch", "onnx")
+def _mlp(technique: Mlp, workload: Workload) -> Workload:
+    classify, _ = _fit.start(workload)
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    model = (MLPClassifier if classify else MLPRegressor)(
+        hidden_layer_sizes=technique.hidden, alpha=technique.penalty, learning_rate_init=technique.learning_rate,
+        max_iter=technique.epochs, early_stopping=True, random_state=workload.seed,
+    )  # fmt: skip
+    return _fit.fitted(workload, model, "scaled") if classify else _regressor(workload, model)
+
+
+def _regressor(workload: Workload, model: Any) -> Workload:
+    """Fitted on the standardised target, with the scale folded into the last layer."""
+    data, part = workload.rows, training_rows(workload)
+    mean, spread = float(part.y.mean()), _fit.flat(part.y)
+    scaled = replace(data, train=Split(data.train.x, (data.train.y - mean) / spread))
+    done = _fit.fitted(replace(workload, data=scaled), model, "scaled")
+    model.coefs_[-1] = model.coefs_[-1] * spread
+    model.intercepts_[-1] = model.intercepts_[-1] * spread + mean
+    return replace(done, data=data)
