@@ -46,9 +46,10 @@ def draw(cores: frozenset[int], threads: int, rng: np.random.Generator) -> froze
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Give this process its cores back afterwards."""
+    """Give this process its cores back afterwards, where a callable in it was pinned."""
     before = available()
     try:
         yield
     finally:
-        pin(os.getpid(), before)
+        if available() != before:
+            pin(os.getpid(), before)

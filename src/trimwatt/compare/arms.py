@@ -17,7 +17,7 @@ from trimwatt.workload import Array, Rows
 
 
 @dataclass(frozen=True)
-class SessionLimits:
+class Limits:
     """What a session may take: resident bytes, seconds to open, seconds for one call."""
 
     memory_bytes: float | None = None
@@ -34,11 +34,11 @@ class SessionArm:
     """
 
     def __init__(
-        self, artifact: Artifact, scenario: Scenario, requests: Rows, limits: SessionLimits | None = None, *,
+        self, artifact: Artifact, scenario: Scenario, requests: Rows, limits: Limits | None = None, *,
         name: str = "", server: ForkServer | None = None,
     ) -> None:  # fmt: skip
         self.name = name or artifact.folder.name
-        self.limits = limits or SessionLimits()
+        self.limits = limits or Limits()
         self._child = Child(
             "trimwatt.compare.host:serve", (artifact, scenario, requests),
             server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s,

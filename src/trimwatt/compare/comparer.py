@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trimwatt.compare import pairing
+from trimwatt.compare import affinity, pairing
 from trimwatt.compare._base import Arm, Block
 from trimwatt.compare.pairing import Ready, Round
 from trimwatt.compare.plan import Plan
@@ -166,11 +166,13 @@ def _run(
     rounds: list[Round] = []
     started = time.monotonic()
     stop: tuple[str, float] | None = None
-    while stop is None:
-        rounds.append(pairing.draw_round(ready, plan, rng, meter))
-        stop = _stop(rounds, plan, meter, early)
-        if stop is None and len(rounds) >= 5 and time.monotonic() - started > plan.most_s:
-            stop = "the time given was over", plan.early_level
+    with affinity.kept():
+        while stop is None:
+            rounds.append(pairing.draw_round(ready, plan, rng, meter))
+            stop = _stop(rounds, plan, meter, early)
+            if stop is None and len(rounds) >= 5 and time.monotonic() - started > plan.most_s:
+                level = plan.level if len(rounds) >= plan.least_pairs else plan.early_level
+                stop = "the time given was over", level
     return judge((a, b), rounds, (0, 1), plan, meter, test, stop)
 
 

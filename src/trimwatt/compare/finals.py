@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt.compare import pairing
+from trimwatt.compare import affinity, pairing
 from trimwatt.compare._base import Arm
 from trimwatt.compare.comparer import basis_of, evidence, judge, prepare, settled
 from trimwatt.compare.pairing import Round
@@ -67,11 +67,12 @@ def finals(
     rounds: list[Round] = []
     started = time.monotonic()
     why: str | None = None
-    while why is None:
-        rounds.append(pairing.draw_round(ready, plan, rng, meter))
-        why = _stop(rounds, plan, meter)
-        if why is None and len(rounds) >= plan.least_pairs and time.monotonic() - started > plan.most_s:
-            why = "the time given was over"
+    with affinity.kept():
+        while why is None:
+            rounds.append(pairing.draw_round(ready, plan, rng, meter))
+            why = _stop(rounds, plan, meter)
+            if why is None and len(rounds) >= plan.least_pairs and time.monotonic() - started > plan.most_s:
+                why = "the time given was over"
     return _summary(arms, rounds, plan, meter, self_test, why)
 
 
