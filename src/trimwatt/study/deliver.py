@@ -23,6 +23,6 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
     )  # fmt: skip
     return deployed.write(
         engine.folder / "artifact", engine.artifact(chosen), task=base.task, metric=base.quality.name,
-        classes=None if base.rows.classes is None else list(base.rows.classes), input=input.describe(base.rows),
-        recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario.to_dict(),
+        classes=base.rows.classes, input=input.describe(base.rows),
+        recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
     )  # fmt: skip

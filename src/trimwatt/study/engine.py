@@ -135,7 +135,7 @@ class Engine:
             candidate = queue.pop(0)
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
-            self.event("trial", trial=trial, n=len(self.trials), left=len(queue))
+            self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))
             queue = space.after(trial, candidate) + queue
 
     def attempt(self, candidate: Candidate, found: Found) -> Trial:

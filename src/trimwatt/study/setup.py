@@ -83,7 +83,7 @@ def _metric(name: str | None, task: str, data: Data, positive: int | None) -> Me
 
 
 def _custom(name: str, data: Data) -> Metric:
-    """A metric of the user's, function(truth, prediction) -> float; `greater_is_better = False` on it makes it an error."""
+    """A metric of the user's, function(truth, prediction) -> float; its `greater_is_better` says False for an error."""
     function = input.resolve(name)
     classes = None if data.classes is None else np.asarray(data.classes)
 

@@ -18,7 +18,7 @@ from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
 from trimwatt.meter import pick
 from trimwatt.scenario import Scenario
-from trimwatt.store.sql import open_store
+from trimwatt.store.sql import SqlStore
 from trimwatt.study import deliver, setup
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
@@ -124,7 +124,7 @@ def _run(
     started: float,
 ) -> Study:
     meter = pick.pick()
-    store = open_store(folder)
+    store = SqlStore(os.environ.get("TRIMWATT_STORE") or folder / "study.db", str(folder.resolve()))
     with contextlib.closing(store):
         _same_study(store, options, base)
         memory = 0.8 * psutil.virtual_memory().available
@@ -134,7 +134,7 @@ def _run(
         engine = Engine(base, options, folder, workshop, bench, ledger, store, watch.event, started)
         try:
             found = engine.run_baseline(first)
-            watch.event("trial", trial=found.baseline, n=1, left=None)
+            watch.event("trial", trial=found.baseline.to_dict(), n=1, left=None)
             engine.search(space, found)
             engine.decide(found)
             engine.confirm(found)

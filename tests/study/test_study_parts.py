@@ -1,0 +1,118 @@
+"""Recommendation, pay-back, folders and options, without a single process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimwatt.energy import Energy
+from trimwatt.errors import InputError
+from trimwatt.study import folder as folders
+from trimwatt.study import recommend
+from trimwatt.study.options import Limits, Options
+from trimwatt.trial import Quality, Ratio, Trial
+
+
+def _trial(name: str, ratio: float, *, meets: bool = True, cost: float = 1.0, joules: float = 1.0) -> Trial:
+    return Trial(
+        name, name, "tree", [], "onnxruntime", name, meets_floor=meets, floor_test="not_disproven",
+        quality=Quality("accuracy", 0.9, 0.88, 0.92, 360, True), latency_s={"p50": 0.002, "p95": 0.003},
+        size_bytes=1000, peak_rss_bytes=50_000_000,
+        ratio_to_baseline=Ratio(ratio, ratio * 0.95, ratio * 1.05, 20, "less", "cpu_seconds"),
+        cost=Energy(cost, cost, cost, "estimated"), energy_per_prediction=Energy(joules, joules, joules, "estimated"),
+    )  # fmt: skip
+
+
+def test_the_cheapest_that_meets_the_floor_comes_first() -> None:
+    trials = [
+        _trial("a", 0.5),
+        _trial("b", 0.1, meets=False),
+        _trial("c", 0.2),
+        replace(_trial("d", 0.1), status="failed"),
+    ]
+    assert [t.id for t in recommend.eligible(trials, Options())] == ["c", "a"]
+
+
+def test_strict_takes_only_what_is_proven() -> None:
+    proven = replace(_trial("p", 0.6), floor_test="proven")
+    assert recommend.eligible([_trial("a", 0.5), proven], Options(strict=True)) == [proven]
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        (Limits(latency_s=0.001), 0),
+        (Limits(latency_s=0.01), 1),
+        (Limits(size_bytes=999), 0),
+        (Limits(memory_bytes=4e7), 0),
+    ],
+)
+def test_limits_rule_out(limits: Limits, kept: int) -> None:
+    assert len(recommend.eligible([_trial("a", 0.5)], Options(limits=limits))) == kept
+
+
+def test_an_unknown_figure_breaks_a_limit_that_is_set() -> None:
+    assert Limits(memory_bytes=1).broken(None, None, None) == "memory"
+    assert Limits().broken(None, None, None) is None
+
+
+def test_only_what_could_still_be_cheapest_goes_to_the_finals() -> None:
+    ranked = [_trial("a", 0.10), _trial("b", 0.11), _trial("c", 0.30)]
+    assert [t.id for t in recommend.finalists(ranked)] == ["a", "b"]
+    assert recommend.finalists([]) == []
+
+
+def test_of_those_tied_the_one_cheapest_to_find() -> None:
+    assert recommend.cheapest_to_find([_trial("a", 0.1, cost=40), _trial("b", 0.1, cost=4)]).id == "b"
+
+
+@given(st.floats(0.01, 0.99), st.floats(1, 1e6))
+def test_pay_back_is_when_the_saving_equals_the_cost(share: float, cost: float) -> None:
+    base, chosen = _trial("base", 1, joules=2.0), _trial("c", share, cost=cost, joules=2.0 * share)
+    pay = recommend.pay_back(base, chosen, Energy(3 * cost, cost, 4 * cost, "estimated"))
+    assert pay.own_predictions is not None and pay.study_predictions is not None
+    assert pay.own_predictions * (2.0 - 2.0 * share) == pytest.approx(cost)
+    assert pay.study_predictions == pytest.approx(3 * pay.own_predictions)
+
+
+def test_what_saves_nothing_never_pays_back() -> None:
+    same = _trial("same", 1.0)
+    assert recommend.pay_back(same, same, same.cost) == recommend.PayBack(None, None)
+
+
+def test_points_meant_as_percent_are_caught() -> None:
+    with pytest.raises(InputError, match="did you mean 0.01"):
+        Options(max_drop=1)
+
+
+def test_a_folder_that_is_there_is_refused_and_a_strangers_never_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    assert folders.choose(place, "x.csv", resume=False, force=False) == place
+    place.mkdir()
+    (place / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="is there already"):
+        folders.choose(place, "x.csv", resume=False, force=False)
+    with pytest.raises(InputError, match="not a study of trimwatt"):
+        folders.choose(place, "x.csv", resume=False, force=True)
+    with pytest.raises(InputError, match="no study in"):
+        folders.choose(place, "x.csv", resume=True, force=False)
+
+
+def test_input_that_turns_out_unusable_leaves_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    with pytest.raises(InputError), folders.kept_whole(place, resume=False, force=False):
+        (place / "half").write_text("x")
+        raise InputError("a budget that does not cover the baseline")
+    assert not place.exists()
+
+
+def test_json_is_written_beside_and_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    folders.write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="Out of range"):
+        folders.write_json(path, {"a": float("nan")})
+    assert path.read_text() == '{\n "a": 1\n}'

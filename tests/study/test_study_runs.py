@@ -1,0 +1,172 @@
+"""Whole studies on real data: what they leave behind, what survives a kill, what bad input does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from trimwatt.errors import InputError
+from trimwatt.store.sql import SqlStore
+from trimwatt.study import optimize
+
+pytest.importorskip("sklearn")
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, x=x.astype(np.float32), y=y)
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("study") / "out"
+    done = optimize(data=digits, baseline="forest", techniques="runtime,classical", budget="90s", output=folder)
+    return {"folder": folder, **json.loads((done.folder / "study.json").read_text())}
+
+
+def test_the_study_names_what_it_found(study: dict[str, Any]) -> None:
+    trials = {trial["id"]: trial for trial in study["trials"]}
+    assert study["schema"] == "trimwatt/study/1"
+    baseline, chosen = trials[study["baseline"]], trials[study["recommended"]]
+    assert baseline["runtime"] == "sklearn" and baseline["ratio_to_baseline"]["value"] == 1
+    assert chosen["ratio_to_baseline"]["high"] < 1 and chosen["ratio_to_baseline"]["pairs"] >= 20
+    assert baseline["test_quality"]["rows"] == chosen["test_quality"]["rows"] == study["data"]["rows"]["test"]
+    assert study["floor"]["value"] == pytest.approx(baseline["quality"]["value"] - 0.01)
+    assert all(t["quality"]["value"] >= study["floor"]["value"] for t in trials.values() if t["meets_floor"])
+    assert len({trial["family"] for trial in study["trials"] if trial["status"] == "done"}) >= 4
+
+
+def test_every_joule_has_an_interval_an_origin_and_a_stage(study: dict[str, Any]) -> None:
+    stages = {entry["stage"] for entry in study["ledger"]}
+    assert {"train", "evaluate", "measure", "export"} <= stages
+    for entry in study["ledger"]:
+        assert entry["low"] <= entry["joules"] <= entry["high"] and entry["origin"] in (
+            "measured",
+            "estimated",
+            "mixed",
+        )
+    assert study["total"]["joules"] == pytest.approx(sum(entry["joules"] for entry in study["ledger"]))
+
+
+def test_pay_back_is_cost_over_saving(study: dict[str, Any]) -> None:
+    trials = {trial["id"]: trial for trial in study["trials"]}
+    before, after = (trials[study[name]]["energy_per_prediction"]["joules"] for name in ("baseline", "recommended"))
+    cost = trials[study["recommended"]]["cost"]["joules"]
+    assert study["payback"]["own_predictions"] == pytest.approx(cost / (before - after))
+    assert study["payback"]["study_predictions"] == pytest.approx(study["total"]["joules"] / (before - after))
+
+
+def test_the_artifact_answers_in_plain_onnxruntime(study: dict[str, Any], digits: Path) -> None:
+    import onnxruntime
+
+    from trimwatt.runtime import deployed
+
+    folder = study["folder"] / "artifact"
+    x = np.load(digits)["x"][:200]
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    label, probability = session.run(["prediction", "probability"], {"x": x})
+    ours = deployed.load(folder)
+    assert np.array_equal(ours.predict(x), label)
+    assert np.array_equal(ours.probabilities(x), probability)
+    assert np.mean(label == np.load(digits)["y"][:200]) > 0.9
+
+
+def test_nothing_of_the_run_is_left_in_the_folder(study: dict[str, Any]) -> None:
+    assert not (study["folder"] / "work").exists()
+    assert not list(study["folder"].rglob("live.bin"))
+
+
+def test_a_budget_that_does_not_cover_the_baseline_writes_nothing(digits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(InputError, match="does not even cover the baseline"):
+        optimize(data=digits, baseline="forest", budget="0.5s", output=folder)
+    assert not folder.exists()
+
+
+def test_the_best_so_far_is_kept_when_the_budget_ends(digits: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = optimize(data=digits, baseline="forest", budget="25s", output=tmp_path / "out").to_dict()
+    assert time.monotonic() - started < 30
+    statuses = {trial["name"]: trial["status"] for trial in done["trials"]}
+    assert statuses["forest in scikit-learn"] == statuses["forest"] == "done"
+    assert done["recommended"] is not None
+
+
+def _command(data: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "trimwatt", "optimize", str(data), "--baseline", "forest", "--techniques",
+        "runtime,classical", "--budget", "5min", "-o", str(folder), *more,
+    ]  # fmt: skip
+
+
+def _kept(folder: Path) -> list[dict[str, Any]]:
+    if not (folder / "study.db").exists():
+        return []
+    store = SqlStore(folder / "study.db", str(folder.resolve()))
+    try:
+        return store.trials()
+    finally:
+        store.close()
+
+
+def _offspring(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_kill_at_three_moments_then_resume_repeats_nothing(digits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    seen: dict[str, str] = {}
+    for round_, wanted in enumerate((1, 3, 5)):
+        more = () if round_ == 0 else ("--resume",)
+        process = subprocess.Popen(
+            _command(digits, folder, *more), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while len(_kept(folder)) < wanted and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(0.15 * round_)
+        left = _offspring(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert left
+        _, alive = psutil.wait_procs(left, timeout=5)
+        assert not alive
+        kept = {trial["key"]: trial["finished"] for trial in _kept(folder)}
+        assert len(kept) >= wanted
+        assert seen.items() <= kept.items()
+        seen = kept
+    done = subprocess.run(_command(digits, folder, "--resume", "--json"), capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 1), done.stderr
+    finished = {trial["key"]: trial["finished"] for trial in json.loads(done.stdout)["trials"]}
+    assert seen.items() <= finished.items()
+    assert len(finished) == len(json.loads(done.stdout)["trials"])
+
+
+def test_a_study_is_resumed_only_as_it_was_started(digits: Path, study: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="started with other options"):
+        optimize(
+            data=digits,
+            baseline="forest",
+            techniques="runtime,classical",
+            max_drop=0.05,
+            output=study["folder"],
+            resume=True,
+        )
+    assert os.path.exists(study["folder"] / "study.json")
