@@ -21,7 +21,7 @@ store = open_store(Path(sys.argv[1]))
 done = len(store.trials())
 for number in range(done, 100_000):
     key = f"{number:06}"
-    entries = [{"trial": key, "joules": part, "padding": "x" * 2000} for part in range(3)]
+    entries = [{"trial": key, "joules": part, "padding": "x" * 500} for part in range(20)]
     store.add_trial({"key": key, "padding": "y" * 2000}, entries)
     print(key, flush=True)
 """
@@ -50,7 +50,7 @@ def test_what_was_reported_is_there_after_every_kill(tmp_path: Path) -> None:
         store.close()
         assert set(reported) <= set(keys)
         assert keys == [f"{number:06}" for number in range(len(keys))]
-        assert booked == [(key, part) for key in keys for part in range(3)]
+        assert booked == [(key, part) for key in keys for part in range(20)]
     assert len(reported) >= 38
     connection = sqlite3.connect(tmp_path / "study.db")
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

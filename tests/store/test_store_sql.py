@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -50,6 +51,18 @@ class TestSqlite(StoreContract):
         store.add_trial({"key": "a"})
         store.close()
         assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+    def test_a_trial_whose_ledger_cannot_be_booked_is_not_kept(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON trimwatt_ledger WHEN NEW.data LIKE '%last%' "
+                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+        with pytest.raises(InputError):
+            store.add_trial({"key": "a"}, [{"step": "first"}, {"step": "last"}])
+        assert (store.trials(), store.ledger()) == ([], [])
+        store.close()
 
     def test_a_second_writer_is_refused_until_the_first_is_done(self, tmp_path: Path) -> None:
         first, second = self.open(tmp_path), self.open(tmp_path)

@@ -67,7 +67,7 @@ def plain_errors(url: sa.URL) -> Iterator[None]:
         raise
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise InputError(
-            f"the database {place(url)} cannot be used: {cause}; "
-            "free or repair it, or move it away and start the study anew"
-        ) from error
+        remedy = "check its folder, or move it away and start the study anew"
+        if url.get_backend_name() != "sqlite":
+            remedy = "check TRIMWATT_STORE, or unset it to use a file"
+        raise InputError(f"the database {place(url)} cannot be used: {cause}; {remedy}") from error

@@ -1,0 +1,60 @@
+# Everything runs in an environment of its own: `make demo` and `make test` make it, keep it, and renew it when
+# pyproject.toml or constraints.txt change. Another Python: make demo PYTHON=python3.12 VENV=.venv-3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq -c constraints.txt
+NEEDS := pyproject.toml constraints.txt
+
+.PHONY: help demo test check lint types unit clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    a study on real data, from install to report, in about a minute after the install"
+	@echo "make test    linters and all tests"
+	@echo "make lint    ruff;  make types: mypy;  make unit: the tests that take seconds;  make check: these three"
+	@echo "make clean   remove the environment and caches"
+
+demo: $(VENV)/.demo
+	@$(BIN)/trimwatt demo
+
+test: $(VENV)/.test lint types
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 15
+
+check: lint types unit
+
+lint: $(VENV)/.test
+	@echo "ruff: checking the style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	@echo "mypy: checking the types"
+	@$(BIN)/mypy
+
+unit: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+
+# torch stays pinned by the constraints: left free, other packages pull gigabytes of CUDA
+$(VENV)/.demo: $(VENV)/.made $(NEEDS)
+	@echo "installing what the demo needs into $(VENV) (about a minute, once)"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made $(NEEDS)
+	@echo "installing trimwatt with all extras and its tools into $(VENV) (a few minutes, once)"
+	@$(PIP) -e '.[all,test]'
+	@touch $@
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "trimwatt needs Python 3.11 or newer, $(PYTHON) is older or not there;" \
+	       "name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@echo "making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,110 @@
+"""What the pages say is so: commands, techniques, links, and nothing of the machine they were written on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)[^)]*\)|<img[^>]*\ssrc=\"([^\"]+)\"")
+LISTED = ("git", "ls-files", "-z")
+MACHINE = re.compile(r"(?<![\w.~-])/(?:root|home|work|Users)/|[A-Z]:\\Users\\")
+
+
+def text_files() -> list[Path]:
+    """Files under version control that hold text."""
+    try:
+        listed = subprocess.run(LISTED, cwd=ROOT, capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4096]]
+
+
+def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
+    found = []
+    for path in text_files():
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            if path != Path(__file__) and MACHINE.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")
+    assert found == []
+
+
+@pytest.mark.parametrize("text", ["/root/x", "in /home/me/x", "file:///work/main", "'/Users/me/'", "C:\\Users\\me"])
+def test_a_machine_path_is_seen(text: str) -> None:
+    assert MACHINE.search(text)
+
+
+@pytest.mark.parametrize("text", ["a/home/b", "./work/x", "https://a.org/home/x", "~/work/"])
+def test_an_ordinary_path_is_let_be(text: str) -> None:
+    assert not MACHINE.search(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_and_picture_leads_somewhere(page: Path) -> None:
+    targets = [a or b for a, b in LINK.findall(page.read_text(encoding="utf-8"))]
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert "make demo" in lines
+    assert "make test" in lines
+
+
+def test_every_page_of_the_docs_can_be_reached_from_their_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in index] == ["index.md"]
+
+
+def test_every_technique_is_in_the_docs_with_its_paper() -> None:
+    from trimwatt.technique import registry
+
+    rows = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8").splitlines()
+    ours = {name: kind for name, kind in registry().items() if kind.__module__.startswith("trimwatt.")}
+    assert ours
+    for name, kind in ours.items():
+        found = [row for row in rows if row.startswith(f"| `{name}` |")]
+        assert len(found) == 1, f"docs/techniques.md has {len(found)} rows for {name}"
+        assert kind.reference in found[0], f"docs/techniques.md does not give the source of {name}: {kind.reference}"
+        assert kind.family in found[0], f"docs/techniques.md does not give the family of {name}: {kind.family}"
+
+
+def test_every_technique_in_the_docs_exists() -> None:
+    from trimwatt.technique import registry
+
+    text = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) <= set(registry())
+
+
+def _commands() -> dict[str, set[str]]:
+    """The long options of every command."""
+    import typer.main
+
+    from trimwatt.commands import app
+
+    group = typer.main.get_command(app)
+    return {
+        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+    }
+
+
+def test_every_command_and_option_is_in_the_docs() -> None:
+    sections = re.split(r"^## ", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    by_name = {section.split()[0].strip("`"): section for section in sections if section.strip()}
+    for name, options in _commands().items():
+        assert name in by_name, f"docs/cli.md has no section '## {name}'"
+        missing = sorted(option for option in options - {"--help"} if not re.search(rf"{option}\b", by_name[name]))
+        assert missing == [], f"docs/cli.md does not tell of these options of {name}"
+
+
+def test_every_option_in_the_docs_exists() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    known = set().union(*_commands().values()) | {"--help", "--debug", "--version"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set()
