@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trimwatt import metric
+from trimwatt.compare import quality
 from trimwatt.compare.quality import estimate, floor_test, resolvable_margin
 from trimwatt.compare.statistics import clopper_pearson
 from trimwatt.errors import InputError
@@ -40,7 +41,16 @@ def test_no_error_among_few_rows_proves_little() -> None:
 def test_same_seed_same_interval() -> None:
     truth, prediction = _labels(200, 20)
     assert estimate(ACCURACY, truth, prediction, 3) == estimate(ACCURACY, truth, prediction, 3)
-    assert estimate(ACCURACY, truth, prediction, 3) != estimate(ACCURACY, truth, prediction, 4)
+    assert len({estimate(ACCURACY, truth, prediction, seed) for seed in range(8)}) > 1
+
+
+def test_grouping_rows_changes_no_value() -> None:
+    truth, prediction = _labels(300, 30)
+    for name in ("accuracy", "f1"):
+        m = metric.get(name)
+        rows = quality._grouped(m, truth, prediction, truth)
+        assert len(rows.counts) < 20
+        assert m(rows.truth, rows.candidate, rows.counts) == pytest.approx(m(truth, prediction))
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1", "auc", "mae", "rmse", "r2"])
@@ -57,12 +67,12 @@ def test_every_metric_has_an_interval_that_holds_it(name: str) -> None:
 def test_intervals_cover_the_truth() -> None:
     rng = np.random.default_rng(5)
     hits = 0
-    for seed in range(100):
+    for seed in range(60):
         truth = rng.integers(0, 2, 150)
         prediction = np.where(rng.random(150) < 0.9, truth, 1 - truth)
         found = estimate(ACCURACY, truth, prediction, seed)
         hits += found.low <= 0.9 <= found.high
-    assert hits >= 92
+    assert hits >= 54
 
 
 def test_360_rows_at_5_percent_discordance_resolve_about_two_points() -> None:
@@ -101,14 +111,14 @@ def test_grades_of_an_error_metric_are_relative_to_it() -> None:
 def test_a_false_proof_is_rare() -> None:
     rng = np.random.default_rng(1)
     proofs = 0
-    for seed in range(150):
+    for seed in range(60):
         truth = rng.integers(0, 2, 400)
         baseline = np.where(rng.random(400) < 0.95, truth, 1 - truth)
         # two points worse than allowed is exactly the floor: proving it is an error of 5 %
         candidate = np.where(rng.random(400) < 0.02 / 0.95, 1 - truth, baseline)
         candidate = np.where(baseline == truth, candidate, baseline)
         proofs += floor_test(ACCURACY, truth, candidate, baseline, max_drop=0.02, seed=seed).grade == "proven"
-    assert proofs / 150 <= 0.08
+    assert proofs <= 7
 
 
 def test_a_custom_metric_gets_rows_not_weights() -> None:
