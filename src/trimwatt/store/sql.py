@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from trimwatt.errors import InputError
+from trimwatt.recipe import digest
 from trimwatt.store._base import Json
 from trimwatt.store._engine import connect, plain_errors
 from trimwatt.store._lock import WriterLock
@@ -128,7 +128,7 @@ def _lock(url: sa.URL, study: str) -> WriterLock | None:
     """A lock beside the SQLite file; a server keeps its own order."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
-    mark = "" if study == "study" else "." + re.sub(r"\W", "_", study)
+    mark = "" if study == "study" else "." + digest(study)
     return WriterLock(Path(f"{url.database}{mark}.lock"))
 
 
