@@ -51,7 +51,8 @@ class Data:
     """Three splits of the same kind.
 
     classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
-    an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). origin: where it came from.
+    an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). name: of the source. derive: what
+    the input layer did to make these rows (dates to numbers, say) and must do again for new ones; JSON-able.
     """
 
     train: Split
@@ -61,6 +62,7 @@ class Data:
     classes: tuple[Any, ...] | None = None
     name: str = "data"
     warnings: tuple[str, ...] = ()
+    derive: dict[str, Any] = field(default_factory=dict)
 
     @property
     def named(self) -> bool:

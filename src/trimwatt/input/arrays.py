@@ -1,0 +1,212 @@
+"""Arrays, frames and PyTorch data sets, alone, in pairs and in splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.input import cells, frames, table
+from trimwatt.input._base import Options, Part, Source
+from trimwatt.input.checks import listed, shown
+from trimwatt.input.raw import Raw
+from trimwatt.workload import Array, Split
+
+Pair = tuple[Any, Any]
+_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_X_WORDS, _Y_WORDS = ("x", "images", "data", "features"), ("y", "labels", "targets", "target")
+EXPECTED = "x_train, y_train[, x_val, y_val], x_test, y_test, or train_images, train_labels, ..., or x, y"
+
+
+def pair_keys(keys: Iterable[str], what: str) -> dict[str, tuple[str, str]]:
+    """For each split found among `keys` (else for "all") the keys of its rows and its target.
+
+    Raises InputError, with the keys found, where nothing fits or one of two is missing.
+    """
+    spelled = {key.casefold(): key for key in keys}
+    found = {}
+    for split, words in {**_SPLITS, "all": ("",)}.items():
+        x = _first(spelled, (name for word in words for name in _names(word, _X_WORDS)))
+        y = _first(spelled, (name for word in words for name in _names(word, _Y_WORDS)))
+        if x and y:
+            found[split] = (x, y)
+        elif x or y:
+            raise InputError(
+                f"{what} holds {x or y} but not its {'target' if x else 'rows'}; "
+                f"it holds {listed(spelled.values())}; expected are {EXPECTED}"
+            )
+    if not found:
+        raise InputError(f"{what} holds {listed(spelled.values()) or 'nothing'}; expected are {EXPECTED}")
+    named = {split: pair for split, pair in found.items() if split != "all"}
+    return named or found
+
+
+def _names(split: str, words: tuple[str, ...]) -> Iterable[str]:
+    for word in words:
+        yield from (f"{word}_{split}", f"{split}_{word}") if split else (word,)
+
+
+def _first(spelled: Mapping[str, str], names: Iterable[str]) -> str | None:
+    return next((spelled[name] for name in names if name in spelled), None)
+
+
+def from_dict(given: Mapping[Any, Any], options: Options, name: str) -> Source:
+    """The source in a dict of the .npz keys."""
+    keys = pair_keys([str(key) for key in given], name)
+    return from_pairs({split: (given[x], given[y]) for split, (x, y) in keys.items()}, options, name)
+
+
+def from_pairs(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
+    """The source in (rows, target) pairs by split: arrays, tensors, frames with series, dicts of columns."""
+    named = [isinstance(x, Mapping) or frames.is_pandas(x) for x, _ in pairs.values()]
+    if all(named):
+        return _named(pairs, options, name)
+    if any(named):
+        raise InputError(f"{name}: some splits are arrays and others named columns; give one kind")
+    refuse_columns(options, name)
+    given = {split: (as_array(x, f"{split} x"), as_array(y, f"{split} y")) for split, (x, y) in pairs.items()}
+    return array_source(given, options, name)
+
+
+def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, name: str) -> Source:
+    """Arrays as a source; images that come channels first are turned, unless they are to stay as stored."""
+    notes: tuple[str, ...] = ()
+    derive: dict[str, Any] = {}
+    if not options.as_stored and all(_channels_first(x.shape) for x, _ in given.values()):
+        given = {split: (np.ascontiguousarray(np.moveaxis(x, 1, 3)), y) for split, (x, y) in given.items()}
+        notes = ("images came channels first (n, c, h, w) and were turned to (n, h, w, c)",)
+        derive = {"layout": {"kind": "layout", "order": "nchw"}}
+    images = all(x.ndim >= 3 for x, _ in given.values())
+    parts = {split: Part(x, y) for split, (x, y) in given.items()}
+    return Source(parts, "image" if images else "table", name, "y", notes, derive)
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+
+
+def refuse_columns(options: Options, name: str) -> None:
+    """Raises InputError where a column was named for something that has none."""
+    for option in ("target", "split", "group", "time"):
+        value = getattr(options, option)
+        if value is not None:
+            raise InputError(f"{option} {value!r} names a column, but {name} has none; leave it out or give a table")
+
+
+def as_array(value: Any, what: str) -> Array:
+    """`value` as a numpy array in native byte order; what is a numpy array already is not copied.
+
+    Raises InputError for what is no rectangle of numbers or text.
+    """
+    modules = {kind.__module__.partition(".")[0] for kind in type(value).__mro__}
+    if "torch" in modules:
+        value = value.detach().cpu().numpy()
+    elif "scipy" in modules:
+        raise InputError(f"{what} is a sparse matrix; dense arrays are allowed; use .toarray()")
+    elif frames.is_pandas(value):
+        value = frames.series(value, what) if value.ndim == 1 else value.to_numpy()
+    elif not isinstance(value, np.ndarray | list | tuple):
+        raise InputError(f"{what} is {type(value).__name__}; an array, tensor, DataFrame or Series is allowed")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{what} is no rectangle of values ({shown(str(error))}); give rows of one shape") from error
+    if array.dtype.fields is not None or array.ndim == 0:
+        raise InputError(f"{what} is {shown(str(array.dtype))} of shape {array.shape}; give a plain array of rows")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _named(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
+    if options.target is not None or options.split is not None:
+        refuse_columns(Options(target=options.target, split=options.split), f"{name}, whose pairs say both,")
+    first_x, first_y = next(iter(pairs.values()))
+    target = str(getattr(first_y, "name", None) or "target")
+    while target in [str(label) for label in first_x]:
+        target += "_"
+    tables = {split: _with_target(x, y, target, f"{name} {split}") for split, (x, y) in pairs.items()}
+    return from_tables(tables, Options(**{**vars(options), "target": target}), name)
+
+
+def _with_target(x: Any, y: Any, target: str, name: str) -> Raw:
+    raw = from_columns(x, name)
+    column = (
+        frames.series(y, target) if frames.is_pandas(y) and y.ndim == 1 else plain_column(as_array(y, target), target)
+    )
+    if len(column) != len(raw):
+        raise InputError(f"{name}: x has {len(raw)} rows and y {len(column)}; give one target a row")
+    return Raw({**raw.columns, target: column}, name)
+
+
+def from_columns(x: Any, name: str) -> Raw:
+    """A frame or a dict of columns as raw columns."""
+    if frames.is_pandas(x):
+        return frames.from_pandas(x, name)
+    columns = {str(label): plain_column(as_array(column, str(label)), str(label)) for label, column in x.items()}
+    if len({len(column) for column in columns.values()}) != 1:
+        raise InputError(f"{name}: its columns have {len(columns)} lengths that differ; give one value a row in each")
+    return Raw(columns, name)
+
+
+def plain_column(column: Array, label: str) -> Array:
+    """A numpy column as float64, datetime64[s] or text."""
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise InputError(f"column {label!r} has shape {column.shape}; (n,) is allowed")
+    if column.dtype.kind in "biuf":
+        return column.astype(np.float64)
+    if column.dtype.kind == "M":
+        return column.astype("datetime64[s]")
+    if column.dtype.kind not in "OUS":
+        raise InputError(
+            f"column {label!r} is {column.dtype}; numbers, text, booleans and dates are allowed; convert it"
+        )
+    values = column.tolist()
+    if all(isinstance(v, int | float | np.number | None) for v in values) and any(v is not None for v in values):
+        return np.array([np.nan if v is None else float(v) for v in values])
+    return cells.text("" if v is None or v != v else str(v).strip() for v in values)
+
+
+def from_tables(tables: Mapping[str, Raw], options: Options, name: str) -> Source:
+    """Tables by split as one source, understood together so that all splits agree."""
+    raw = joined(list(tables.values()), name)
+    if set(tables) == {"all"}:
+        return table.source(raw, options, name)
+    assigned = cells.text(split for split, part in tables.items() for _ in range(len(part)))
+    return table.source(raw, options, name, assigned)
+
+
+def joined(tables: list[Raw], name: str) -> Raw:
+    """Tables of the same columns, one below the other; raises InputError where columns or their kinds differ."""
+    labels = list(tables[0].columns)
+    for other in tables[1:]:
+        differing = sorted(set(labels) ^ set(other.columns))
+        if differing:
+            raise InputError(f"{name}: the splits differ in columns {listed(differing)}; give the same to each")
+    return Raw({label: _stacked([t.columns[label] for t in tables], label, name) for label in labels}, name)
+
+
+def _stacked(columns: list[Array], label: str, name: str) -> Array:
+    kinds = {column.dtype.kind for column in columns if column.dtype.kind != "f" or not np.isnan(column).all()}
+    if len(kinds) > 1:
+        raise InputError(f"{name}: column {label!r} is text in one split and not in another; give one kind")
+    if kinds == {"O"}:
+        columns = [c if c.dtype == object else cells.text([""] * len(c)) for c in columns]
+    if kinds == {"M"}:
+        columns = [c if c.dtype.kind == "M" else np.full(len(c), "NaT", "datetime64[s]") for c in columns]
+    return np.concatenate(columns)
+
+
+def pair_of(member: Any, what: str) -> Pair:
+    """One split as (rows, target): a pair, a Split or a PyTorch data set."""
+    if isinstance(member, Split):
+        return member.x, member.y
+    if isinstance(member, tuple | list) and len(member) == 2:
+        return member[0], member[1]
+    from trimwatt.input import torchset
+
+    if torchset.is_dataset(member):
+        return torchset.rows(member, what)
+    raise InputError(f"{what} is {shown(type(member).__name__)}; an (x, y) pair or a PyTorch Dataset is allowed")

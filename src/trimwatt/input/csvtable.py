@@ -1,0 +1,145 @@
+"""CSV as people really have it: any common delimiter, encoding and newline, read into typed columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.input import cells, textfile
+from trimwatt.input.checks import listed, shown
+from trimwatt.input.raw import Raw
+from trimwatt.workload import Array
+
+_CHUNK_ROWS = 20_000
+
+
+def read(path: Path, as_text: frozenset[str] = frozenset()) -> Raw:
+    """The columns of `path`: float64 where plainly numbers, else text as written; `as_text` names columns kept text.
+
+    Raises InputError for empty, binary, damaged or ragged files.
+    """
+    prefer = "\t" if ".tsv" in path.name.lower() else ","
+    delimiter, text = textfile.sniff(textfile.read_text(path), prefer)
+    columns, mixed, warnings = _columns(text, delimiter, path.name, as_text)
+    if not mixed:
+        mixed = _perhaps_thousands(columns, delimiter)
+    if mixed:
+        columns, _, warnings = _columns(text, delimiter, path.name, as_text | mixed)
+    return Raw(columns, path.name, delimiter, tuple(warnings))
+
+
+def _columns(
+    text: str, delimiter: str, name: str, as_text: frozenset[str]
+) -> tuple[dict[str, Array], frozenset[str], list[str]]:
+    """Columns by name, and the names of those that are numbers in some chunks and text in others."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    header, chunks, warnings = _start(reader, name)
+    kept: list[list[Array]] = [[] for _ in header]
+    for rows in chunks:
+        for column, label, values in zip(kept, header, zip(*rows, strict=True), strict=True):
+            numbers = None if label in as_text else cells.plain_numbers(values)
+            column.append(_stripped(values) if numbers is None else numbers)
+    kinds = {label: {part.dtype for part in column} for label, column in zip(header, kept, strict=True)}
+    mixed = frozenset(label for label, kind in kinds.items() if len(kind) > 1)
+    if not kept[0]:
+        raise InputError(f"{name} has column names ({listed(header, 5)}) but no rows below them; give rows")
+    return {label: np.concatenate(column) for label, column in zip(header, kept, strict=True)}, mixed, warnings
+
+
+def _stripped(values: Sequence[str]) -> Array:
+    pool: dict[str, str] = {}
+    return cells.text(pool.setdefault(value, value.strip()) for value in values)
+
+
+def _perhaps_thousands(columns: dict[str, Array], delimiter: str) -> frozenset[str]:
+    """Columns such as 1.234 in a file with decimal commas elsewhere: there the point cannot be the decimal mark."""
+    if not any(_has_decimal_comma(column, delimiter) for column in columns.values()):
+        return frozenset()
+    return frozenset(label for label, column in columns.items() if _three_decimals(column))
+
+
+def _has_decimal_comma(column: Array, delimiter: str) -> bool:
+    if column.dtype != object:
+        return False
+    style = cells.style_of(set(column.tolist()) - cells.MISSING_NUMBER, delimiter)
+    return style is not None and style.decimal == ","
+
+
+def _three_decimals(column: Array) -> bool:
+    if column.dtype == object:
+        return False
+    values = column[np.isfinite(column)]
+    thousandfold = values * 1000
+    whole = bool(np.allclose(thousandfold, np.round(thousandfold), rtol=0, atol=1e-6))
+    return whole and not np.array_equal(values, np.round(values))
+
+
+def _start(reader: Iterator[list[str]], name: str) -> tuple[list[str], Iterator[list[list[str]]], list[str]]:
+    """Column names, chunks of rows as wide as them, and warnings."""
+    records = _records(reader, name)
+    names = next(records, [])
+    first = next(records, None)
+    names, warnings = _fitted(names, first)
+    rows = records if first is None else itertools.chain([first], records)
+    labels, doubled = _unique([label.strip() for label in names])
+    if doubled:
+        warnings.append(f"{name} names columns twice ({listed(doubled, 5)}); later ones got a number behind")
+    return labels, _chunks(rows, len(labels), name), warnings
+
+
+def _records(reader: Iterator[list[str]], name: str) -> Iterator[list[str]]:
+    try:
+        for record in reader:
+            if any(record):
+                yield record
+    except csv.Error as error:
+        raise InputError(f"{name} is not a readable CSV ({error}); look for a quote that is never closed") from error
+
+
+def _fitted(names: list[str], first: list[str] | None) -> tuple[list[str], list[str]]:
+    """R writes row names without a header; others end each row with a delimiter."""
+    if first is None or len(first) != len(names) + 1 or first[-1] == "":
+        return names, []
+    return ["row_name", *names], ["the first column has no name and was called row_name"]
+
+
+def _unique(names: list[str]) -> tuple[list[str], list[str]]:
+    seen: set[str] = set()
+    labels, doubled = [], []
+    for place, given in enumerate(names, 1):
+        label = base = given or f"unnamed_{place}"
+        for number in itertools.count(2):
+            if label not in seen:
+                break
+            label = f"{base}_{number}"
+        if label != base:
+            doubled.append(base)
+        seen.add(label)
+        labels.append(label)
+    return labels, doubled
+
+
+def _chunks(rows: Iterator[list[str]], width: int, name: str) -> Iterator[list[list[str]]]:
+    seen = 0
+    while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
+        if any(len(row) != width for row in chunk):
+            chunk = [_trimmed(row, width, name, seen + number) for number, row in enumerate(chunk, 1)]
+        seen += len(chunk)
+        yield chunk
+
+
+def _trimmed(row: list[str], width: int, name: str, number: int) -> list[str]:
+    if len(row) > width and not any(row[width:]):
+        return row[:width]
+    if len(row) != width:
+        raise InputError(
+            f"{name}: row {number} has {len(row)} fields, its header {width} (it begins {shown(' | '.join(row[:3]))}); "
+            "mend the row or quote fields that hold the delimiter"
+        )
+    return row

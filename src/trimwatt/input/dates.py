@@ -1,0 +1,85 @@
+"""Dates and times in text, and the numbers a model can use of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trimwatt.input.cells import MISSING
+from trimwatt.workload import Array
+
+PARTS = ("year", "month", "day", "weekday", "hour")
+_DATE = re.compile(
+    r"(?P<a>\d{1,4})(?P<mark>[-/.])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{4}|\d{1,2})"
+    r"(?:(?:T|\s+)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?\s*(?P<half>[AaPp][Mm])?)?"
+    r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?",
+    re.ASCII,
+)
+_PIVOT = 69  # two-digit years above are of the last century, as in POSIX
+
+
+def order_of(distinct: set[str]) -> str | None:
+    """ "ymd", "dmy" or "mdy" where all of `distinct` are dates, "?" where day and month cannot be told apart."""
+    found = [_DATE.fullmatch(cell) for cell in distinct]
+    if not found or not all(found):
+        return None
+    matches = [m for m in found if m]
+    if all(len(m["a"]) == 4 for m in matches):
+        return "ymd"
+    if any(len(m["a"]) > 2 or len(m["c"]) == 3 for m in matches):
+        return None
+    if any(int(m["a"]) > 12 for m in matches):
+        return "dmy"
+    if any(int(m["b"]) > 12 for m in matches):
+        return "mdy"
+    return "dmy" if matches[0]["mark"] == "." else "?"
+
+
+def parse(column: Sequence[str], order: str) -> Array:
+    """`column` as datetime64[s], NaT for missing; the wall clock as written, without its zone.
+
+    Raises ValueError, holding the cell, where one is no date in `order`.
+    """
+    known = {cell: "NaT" if cell in MISSING else _iso(cell, order) for cell in set(column)}
+    return np.array([known[cell] for cell in column], dtype="datetime64[s]")
+
+
+def _iso(cell: str, order: str) -> str:
+    match = _DATE.fullmatch(cell)
+    if match is None:
+        raise ValueError(cell)
+    field = dict(zip(order, (match["a"], match["b"], match["c"]), strict=True))
+    iso = f"{_year(field['y']):04d}-{int(field['m']):02d}-{int(field['d']):02d}T{_clock(match)}"
+    try:
+        np.datetime64(iso)
+    except ValueError as error:
+        raise ValueError(cell) from error
+    return iso
+
+
+def _year(digits: str) -> int:
+    year = int(digits)
+    return year if len(digits) > 2 else year + (1900 if year >= _PIVOT else 2000)
+
+
+def _clock(match: re.Match[str]) -> str:
+    hour = int(match["hour"] or 0)
+    if match["half"]:
+        hour = hour % 12 + (12 if match["half"].lower() == "pm" else 0)
+    return f"{hour:02d}:{match['minute'] or '00'}:{match['second'] or '00'}"
+
+
+def part(times: Array, name: str) -> Array:
+    """One of PARTS of `times` (datetime64[s]) as float64, NaN where missing; Monday is weekday 0."""
+    days, hours = times.astype("datetime64[D]"), times.astype("datetime64[h]")
+    whole: Any = {
+        "year": lambda: times.astype("datetime64[Y]").astype(np.int64) + 1970,
+        "month": lambda: times.astype("datetime64[M]").astype(np.int64) % 12 + 1,
+        "day": lambda: (days - days.astype("datetime64[M]")).astype(np.int64) + 1,
+        "weekday": lambda: (days.astype(np.int64) + 3) % 7,
+        "hour": lambda: (hours - days).astype(np.int64),
+    }[name]()
+    return np.where(np.isnat(times), np.nan, whole.astype(np.float64))

@@ -1,0 +1,120 @@
+"""Parquet files and pandas frames as raw columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt._imports import require
+from trimwatt.errors import InputError
+from trimwatt.input import cells
+from trimwatt.input.checks import check_fits, shown
+from trimwatt.input.raw import Raw
+from trimwatt.workload import Array
+
+
+def read_parquet(path: Path) -> Raw:
+    """The columns of a Parquet file; raises InputError where it cannot be read or holds nested columns."""
+    require("pyarrow", "parquet", "Reading Parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.stat().st_size == 0:
+        raise InputError(f"{path.name} is empty; give a Parquet file with rows")
+    try:
+        file = pq.ParquetFile(path)
+        groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
+        check_fits(sum(groups), path.name)
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path.name} is not a readable Parquet file ({shown(str(error), 100)}); write it again"
+        ) from error
+    if table.num_rows == 0:
+        raise InputError(f"{path.name} has columns but no rows; give rows")
+    columns = {str(name): _from_arrow(table.column(name), name, path.name) for name in table.column_names}
+    return Raw({name: column for name, column in columns.items() if not _is_pandas_index(name)}, path.name)
+
+
+def _is_pandas_index(name: str) -> bool:
+    return name.startswith("__index_level_")
+
+
+def _from_arrow(column: Any, label: str, name: str) -> Array:
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if (
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        wall_clock = column.cast(pa.timestamp("us"), safe=False) if not getattr(kind, "tz", None) else _local(column)
+        return np.asarray(wall_clock.to_numpy(), dtype="datetime64[s]")
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return cells.text("" if value is None else value.strip() for value in column.to_pylist())
+    raise InputError(
+        f"{name}: column {label!r} is {kind}; numbers, text, booleans and dates are allowed; leave it out or convert it"
+    )
+
+
+def _local(column: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.local_timestamp(column)
+
+
+def is_pandas(value: object) -> bool:
+    """Whether `value` is a pandas frame or series, without importing pandas."""
+    return any(kind.__module__.startswith("pandas.") for kind in type(value).__mro__)
+
+
+def from_pandas(frame: Any, name: str) -> Raw:
+    """The columns of a frame, or of a series as the one column called as it or "target"."""
+    if frame.ndim == 1:
+        frame = frame.to_frame(name=frame.name if frame.name is not None else "target")
+    labels = [str(label) for label in frame.columns]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"{name} names a column twice; give each column its own name")
+    if len(frame) == 0 or not labels:
+        raise InputError(f"{name} has {len(frame)} rows and {len(labels)} columns; give at least one of each")
+    return Raw({label: series(frame.iloc[:, place], label) for place, label in enumerate(labels)}, name)
+
+
+def series(column: Any, label: str) -> Array:
+    """A pandas series as float64, datetime64[s] or text with "" for missing."""
+    import pandas as pd
+
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        column = column.astype(kind.categories.dtype if not column.isna().any() else object)
+        return series(column, label) if column.dtype != object else _objects(column)
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        naive = column.dt.tz_localize(None) if getattr(kind, "tz", None) else column
+        return np.asarray(naive.to_numpy(), dtype="datetime64[s]")
+    if pd.api.types.is_complex_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
+        raise InputError(f"column {label!r} is {kind}; numbers, text, booleans and dates are allowed; convert it")
+    if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return _objects(column)
+
+
+def _objects(column: Any) -> Array:
+    import pandas as pd
+
+    values, missing = column.tolist(), pd.isna(column).to_numpy()
+    present = [value for value, absent in zip(values, missing, strict=True) if not absent]
+    if present and all(isinstance(value, int | float | np.number | np.bool_) for value in present):
+        return np.array([np.nan if a else float(v) for v, a in zip(values, missing, strict=True)])
+    return cells.text("" if absent else str(value).strip() for value, absent in zip(values, missing, strict=True))

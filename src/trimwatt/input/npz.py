@@ -1,0 +1,52 @@
+"""Arrays in .npz files, never unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.input import arrays
+from trimwatt.input._base import Options, Source
+from trimwatt.input.checks import check_fits, listed, shown
+from trimwatt.workload import Array
+
+
+def source(path: Path, options: Options, name: str) -> Source:
+    """The splits in an .npz by its keys; raises InputError for damaged files and wrong keys."""
+    keys = arrays.pair_keys(names(path), path.name)
+    wanted = read(path, [key for pair in keys.values() for key in pair])
+    return arrays.from_pairs({split: (wanted[x], wanted[y]) for split, (x, y) in keys.items()}, options, name)
+
+
+def names(path: Path) -> list[str]:
+    """The keys of an .npz; raises InputError where it is none, or unfolds to more than fits."""
+    if path.stat().st_size == 0:
+        raise InputError(f"{path.name} is empty; an .npz with {arrays.EXPECTED} is allowed")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path.name} is not a readable .npz ({shown(str(error))}); write it with np.savez") from error
+    check_fits(sum(member.file_size for member in members), path.name)
+    return [member.filename.removesuffix(".npy") for member in members]
+
+
+def read(path: Path, keys: list[str]) -> dict[str, Array]:
+    """The arrays of `keys`."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: np.asarray(archive[key]) for key in keys}
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise InputError(
+                f"{path.name}: {listed(keys)} hold Python objects, which are never unpickled; "
+                "save plain numbers, or text as fixed-width strings (astype('U'))"
+            ) from error
+        raise InputError(f"{path.name} is damaged ({shown(str(error))}); write it again") from error
+    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        reason = shown(str(error)) or type(error).__name__
+        raise InputError(f"{path.name} is damaged ({reason}); write it again") from error

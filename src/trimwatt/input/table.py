@@ -1,0 +1,245 @@
+"""Named columns: which is the target, which part the rows, and what the others mean as features."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.input import cells, dates
+from trimwatt.input._base import Options, Part, Source
+from trimwatt.input.checks import listed, near, shown
+from trimwatt.input.raw import Meaning, Raw, target_values, understand
+from trimwatt.workload import Array, take
+
+_MOST_CATEGORIES = 1000
+_FREE_TEXT_SHARE = 0.5
+_IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
+_ENOUGH_ROWS = 20
+
+
+@dataclass
+class _Features:
+    """Features found so far, what to remember of them, and what to tell."""
+
+    columns: dict[str, Array] = field(default_factory=dict)
+    derive: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+def source(raw: Raw, options: Options, name: str, assigned: Array | None = None) -> Source:
+    """The parts of a table. `assigned` `(n,)`: the split of each row, where the caller knows it.
+
+    Raises InputError where the target or another named column is absent, or no usable feature is left.
+    """
+    target = _existing(raw, options.target, "target", "--target COLUMN")
+    options, note = _with_split(raw, options, target, assigned)
+    special = {target: "target", options.split: "split", options.group: "group"}
+    for label in (options.split, options.group, options.time):
+        if label is not None and _existing(raw, label, "named", "a name that is there") == target:
+            raise InputError(f"{raw.name}: column {target!r} is the target and cannot part the rows too; name another")
+    features = _features(raw, [label for label in raw.columns if label not in special], options)
+    which = assigned if assigned is not None else _split_of_rows(raw, options.split)
+    y = target_values(raw.columns[target], raw.delimiter)
+    notes = [*raw.warnings, *note, *features.warnings]
+    return Source(
+        parts=_parts(features.columns, y, which, _key(raw, options.group), _moments(raw, options.time)),
+        kind="table",
+        name=name,
+        target=f"target {target!r}",
+        warnings=tuple(notes),
+        derive=features.derive,
+    )
+
+
+def _existing(raw: Raw, label: str | None, role: str, option: str) -> str:
+    if label is None:
+        raise InputError(
+            f"{raw.name}: which column is the target? its columns are {listed(raw.columns)}; name one with {option}"
+        )
+    if label not in raw.columns:
+        data_like = all(_is_number(name) for name in list(raw.columns)[:3])
+        hint = "; its first line looks like data: put column names there" if data_like else near(label, raw.columns)
+        raise InputError(f"{raw.name} has no {role} column {label!r}; its columns are {listed(raw.columns)}{hint}")
+    return label
+
+
+def _is_number(name: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+([.,]\d+)?(_\d+)?", name) is not None
+
+
+def _with_split(raw: Raw, options: Options, target: str, assigned: Array | None) -> tuple[Options, list[str]]:
+    """`options` naming the split column, found by its name where none was asked."""
+    if options.split or assigned is not None:
+        return options, []
+    found = next((label for label in raw.columns if label.casefold() == "split" and label != target), None)
+    if found is None:
+        return options, []
+    known = [_split_name(value) is not None for value in set(_texts(raw.columns[found]))]
+    if not any(known):
+        return options, [f"column {found!r} does not name train, val and test rows, so it was taken as a feature"]
+    return replace(options, split=found), []
+
+
+def _split_name(value: str) -> str | None:
+    low = value.strip().casefold()
+    return next((name for name in ("train", "val", "test") if low.startswith(name)), "val" if low == "dev" else None)
+
+
+def _texts(column: Array) -> list[str]:
+    return [value if isinstance(value, str) else f"{value:g}" for value in column.tolist()]
+
+
+def _split_of_rows(raw: Raw, label: str | None) -> Array | None:
+    if label is None:
+        return None
+    values = _texts(raw.columns[label])
+    known = {value: _split_name(value) for value in set(values)}
+    strange = sorted(value for value, name in known.items() if name is None)
+    if strange:
+        raise InputError(
+            f"{raw.name}: column {label!r} holds {listed([shown(v) or '(nothing)' for v in strange], 5)}; "
+            "train, val and test (or names that begin so) are allowed; rename them or name another with --split"
+        )
+    return cells.text(str(known[value]) for value in values)
+
+
+def _parts(
+    columns: dict[str, Array], y: Array, which: Array | None, group: Array | None, time: Array | None
+) -> dict[str, Part]:
+    whole = Part(dict(columns), y, group, time)
+    if which is None:
+        return {"all": whole}
+    names = [name for name in ("train", "val", "test") if (which == name).any()]
+    return {name: _rows(whole, np.flatnonzero(which == name)) for name in names}
+
+
+def _rows(part: Part, index: Array) -> Part:
+    group = None if part.group is None else part.group[index]
+    return Part(take(part.x, index), part.y[index], group, None if part.time is None else part.time[index])
+
+
+def _key(raw: Raw, label: str | None) -> Array | None:
+    return None if label is None else np.array(_texts(raw.columns[label]), dtype=str)
+
+
+def _moments(raw: Raw, label: str | None) -> Array | None:
+    """The time column as something that sorts."""
+    if label is None:
+        return None
+    values = understand(raw.columns[label], label, raw.delimiter).values
+    if values.dtype == object:
+        example = next((value for value in values.tolist() if value), "nothing")
+        raise InputError(f"{raw.name}: time column {label!r} holds {shown(example)}; dates or numbers are allowed")
+    missing = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    if missing.any():
+        raise InputError(
+            f"{raw.name}: time column {label!r} is missing in {int(missing.sum())} rows; fill or remove them"
+        )
+    return values
+
+
+def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
+    found = _Features()
+    for label in labels:
+        meaning = understand(raw.columns[label], label, raw.delimiter)
+        reason = None if options.as_stored else _useless(meaning, label)
+        if reason:
+            found.dropped.append(f"{label!r} is {reason}")
+        else:
+            _add(found, raw, label, meaning, options.as_stored)
+    if found.dropped:
+        found.warnings.append(f"columns dropped: {'; '.join(found.dropped)}")
+    if not found.columns:
+        reasons = f" ({shown('; '.join(found.dropped), 160)})" if found.dropped else ""
+        raise InputError(
+            f"{raw.name} has no usable feature column{reasons}; numbers, categories and dates are allowed; "
+            "turn free text into numbers first, sentence embeddings in an .npz, say"
+        )
+    return found
+
+
+def _useless(meaning: Meaning, label: str) -> str | None:
+    """Why a column tells nothing that holds for new rows, or None."""
+    values = meaning.values
+    if values.dtype == object:
+        return _useless_text(values)
+    if values.dtype.kind == "M" or len(values) < _ENOUGH_ROWS:
+        return None
+    if np.isnan(values).any() or not np.array_equal(values, np.round(values)):
+        return None
+    if bool((np.diff(values) == 1).all()):
+        return "the number of the row"
+    if _IDENTIFIER.fullmatch(label) and len(np.unique(values)) == len(values):
+        return "an identifier"
+    return None
+
+
+def _useless_text(values: Array) -> str | None:
+    present = [value for value in values.tolist() if value]
+    distinct = len(set(present))
+    if len(present) < _ENOUGH_ROWS:
+        return None
+    if distinct == len(present):
+        return "an identifier or free text (every value is different)"
+    if distinct > _FREE_TEXT_SHARE * len(present):
+        return f"free text ({distinct} distinct values in {len(present)} rows)"
+    return f"a name with {distinct} values (at most {_MOST_CATEGORIES})" if distinct > _MOST_CATEGORIES else None
+
+
+def _add(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stored: bool) -> None:
+    if meaning.warning:
+        found.warnings.append(meaning.warning)
+    if meaning.values.dtype.kind == "M":
+        _add_dates(found, raw, label, meaning, as_stored)
+        return
+    if meaning.spec and meaning.spec != cells.Style().spec():
+        found.derive[label] = meaning.spec
+    values, lost = single(meaning.values)
+    if lost:
+        found.warnings.append(f"column {label!r}: {lost} infinite or too large values were taken as missing")
+    found.columns[label] = values
+
+
+def single(values: Array) -> tuple[Array, int]:
+    """Numbers as float32, and how many were infinite and became NaN; text as it is."""
+    if values.dtype == object:
+        return values, 0
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    lost = np.isinf(numbers)
+    numbers[lost] = np.nan
+    return numbers, int(lost.sum())
+
+
+def _add_dates(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stored: bool) -> None:
+    if as_stored:
+        original = raw.columns[label]
+        found.columns[label] = cells.words(original.tolist()) if original.dtype == object else iso_text(original)
+        return
+    parts: dict[str, str] = {}
+    for part in dates.PARTS:
+        numbers = dates.part(meaning.values, part).astype(np.float32)
+        if len(np.unique(numbers[~np.isnan(numbers)])) > 1:
+            name = _free_name(f"{label}_{part}", {*raw.columns, *found.columns})
+            parts[name] = part
+            found.columns[name] = numbers
+    if parts:
+        found.derive[label] = {**(meaning.spec or {}), "parts": parts}
+    else:
+        found.dropped.append(f"{label!r} is one date only")
+
+
+def iso_text(times: Array) -> Array:
+    """Dates as text, "" where missing."""
+    return cells.text("" if np.isnat(time) else str(time) for time in times)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
