@@ -1,0 +1,193 @@
+"""Reading and editing ONNX graphs: what the techniques that work on any ONNX file share."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt._imports import require
+from trimwatt.errors import TrialFailed
+from trimwatt.framework.onnx import _edit
+from trimwatt.workload import Array, Rows, Workload
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def tidy(model: bytes) -> Any:
+    """The parsed model with constants folded, batch normalisation merged and at opset 17 or later.
+
+    Done by ONNX Runtime's basic optimisation, which keeps to standard operators. Raises TrialFailed where it cannot.
+    """
+    ort = require("onnxruntime", "onnx", "Compressing ONNX models")
+    parsed = _edit.at_opset(_edit.load(model), 17)
+    del parsed.graph.value_info[:]  # sizes said by exporters are at times wrong, and then refuse every change
+    with tempfile.TemporaryDirectory(prefix="trimwatt-") as folder:
+        path = Path(folder) / "tidy.onnx"
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            ort.InferenceSession(parsed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            raise TrialFailed(f"ONNX Runtime refuses the model: {str(error).splitlines()[0][:300]}") from error
+        return described(_edit.load(path.read_bytes()))
+
+
+def described(model: Any) -> Any:
+    """The model with the sizes of its values inferred anew, as far as they can be."""
+    import onnx
+
+    del model.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def finished(model: Any) -> bytes:
+    """The model without what nothing uses, checked and serialized; raises TrialFailed where it is not valid."""
+    import onnx
+
+    drop_unused(model.graph)
+    model = described(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise TrialFailed(f"the changed model is not valid ONNX: {str(error).splitlines()[0]}") from error
+    return bytes(model.SerializeToString())
+
+
+def arrays(graph: Any) -> dict[str, Array]:
+    """Constants by name: initializers and Constant nodes."""
+    from onnx import numpy_helper
+
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute if node.op_type == "Constant" else ():
+            if attribute.name == "value":
+                found[node.output[0]] = numpy_helper.to_array(attribute.t)
+    return found
+
+
+def makers(graph: Any) -> dict[str, Any]:
+    """The node that makes each value."""
+    return {name: node for node in graph.node for name in node.output}
+
+
+def takers(graph: Any) -> dict[str, list[Any]]:
+    """The nodes that take each value; None stands for the graph's own output."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            found[name].append(node)
+    for entry in graph.output:
+        found[entry.name].append(None)
+    return found
+
+
+def sizes(model: Any) -> dict[str, list[int | None]]:
+    """Sizes of the values that are described, None where one varies."""
+    entries = [*model.graph.input, *model.graph.value_info, *model.graph.output]
+    return {entry.name: _edit.shape_of(entry) for entry in entries}
+
+
+def attribute(node: Any, name: str, default: Any = None) -> Any:
+    """An attribute's content."""
+    from onnx import helper
+
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def constant(graph: Any, name: str, content: Any, dtype: Any) -> str:
+    """Add an initializer under a name that is still free; returns it."""
+    from onnx import numpy_helper
+
+    taken = {tensor.name for tensor in graph.initializer} | set(makers(graph))
+    while name in taken:
+        name += "_"
+    graph.initializer.append(numpy_helper.from_array(np.asarray(content, dtype=dtype), name))
+    return name
+
+
+def node(op: str, inputs: Sequence[str], output: str, **attributes: Any) -> Any:
+    """A node of one output, named after it."""
+    from onnx import helper
+
+    return helper.make_node(op, list(inputs), [output], name=f"{output}/{op}", **attributes)
+
+
+def put(graph: Any, place: int, nodes: Sequence[Any]) -> None:
+    """Insert `nodes`, in order, before the node that is at `place` (in place)."""
+    for k, new in enumerate(nodes):
+        graph.node.insert(place + k, new)
+
+
+def index(graph: Any, wanted: Any) -> int:
+    """Where a node stands; nodes are told apart by the values they make."""
+    return next(i for i, other in enumerate(graph.node) if list(other.output) == list(wanted.output))
+
+
+def needs(node: Any) -> set[str]:
+    """Values a node takes, those that graphs inside it take from outside among them."""
+    inner = [child for graph in _edit.graphs_of(node) for child in graph.node]
+    return {*node.input, *(name for child in inner for name in needs(child))}
+
+
+def drop_unused(graph: Any) -> None:
+    """Remove nodes and constants that no output needs (in place)."""
+    needed = {entry.name for entry in graph.output}
+    for i in reversed(range(len(graph.node))):
+        if needed & set(graph.node[i].output):
+            needed |= needs(graph.node[i])
+        else:
+            del graph.node[i]
+    for i in reversed(range(len(graph.initializer))):
+        if graph.initializer[i].name not in needed:
+            del graph.initializer[i]
+
+
+def layers(graph: Any) -> list[Any]:
+    """Nodes that multiply by a constant matrix or kernel, in order."""
+    known = arrays(graph)
+    return [n for n in graph.node if n.op_type in LAYERS and len(n.input) > 1 and n.input[1] in known]
+
+
+def kinds(graph: Any) -> str:
+    """Which operators there are, the most frequent first: "Conv 19, Relu 19, ..."."""
+    return ", ".join(f"{kind} {n}" for kind, n in Counter(node.op_type for node in graph.node).most_common())
+
+
+def feeds(workload: Workload, rows: Rows, inputs: Sequence[str]) -> dict[str, Array]:
+    """What the core model is given for rows as stored, by input name."""
+    given = workload.prepare.transform(rows) if workload.prepare is not None else rows
+    if isinstance(given, dict):
+        return {name: given[name].reshape(-1, 1) for name in inputs}
+    return {inputs[0]: given}
+
+
+def sample(workload: Workload, most: int) -> Rows:
+    """Up to `most` training rows, the classes in their shares, drawn by the workload's seed."""
+    data = workload.rows
+    return data.holdout(workload.seed + 1, share=1.0, most=most)[1].x
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep libraries from logging and printing: they warn of what has been seen to, and stdout is the caller's."""
+    root, before = logging.getLogger(), logging.root.manager.disable
+    handlers = list(root.handlers)
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+        # logging.warning() installs a handler where there is none
+        root.handlers[:] = handlers

@@ -1,0 +1,141 @@
+"""Static int8: weights and activations as 8-bit integers, with scales found on training rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from trimwatt._imports import require
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.onnx import _edit
+from trimwatt.technique import _graph
+from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique.quantize import _calibration, _clean, _edges
+from trimwatt.workload import Array, Workload
+
+Activations = Literal["uint8", "int8"]
+Method = Literal["minmax", "percentile", "entropy"]
+_METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+# operators with an int8 kernel on CPUs; softmax and gates stay in float, where 8 bits cost answers and save nothing
+_KINDS = (
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gemm", "GlobalAveragePool",
+    "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Split",
+    "Squeeze", "Transpose", "Unsqueeze",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StaticInt8(Technique):
+    """Quantize an ONNX model to int8 (QuantizeLinear and DequantizeLinear around each operator).
+
+    activations: 8-bit type between layers; which is fast depends on the CPU, and by a factor of two, so both are
+    tried. per_channel: a scale for each output channel of a weight. keep_float: layers left in float, by node name
+    or as "first", "last". method: how ranges are found on `calibration_rows` training rows. reduce_range: weights
+    of 7 bits, for CPUs without VNNI, whose 8-bit products overflow. clean: first rewrite what stands around the
+    layers so that pixels enter as they are and shortcuts stay in int8 (exact in float; see `_clean`).
+    """
+
+    name: ClassVar[str] = "static-int8"
+    family: ClassVar[str] = "quantized"
+    shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
+    reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877"
+    needs: ClassVar[frozenset[str]] = frozenset({"onnx"})
+    gives: ClassVar[str | None] = "onnx"
+
+    activations: Activations = "uint8"
+    per_channel: bool = True
+    keep_float: tuple[str, ...] = ()
+    method: Method = "minmax"
+    calibration_rows: int = 200
+    reduce_range: bool = False
+    clean: bool = True
+
+    def __post_init__(self) -> None:
+        if self.activations not in ("uint8", "int8"):
+            raise InputError(f"activations is 'uint8' or 'int8', got {self.activations!r}")
+        if self.method not in _METHODS:
+            raise InputError(f"method is one of {', '.join(_METHODS)}, got {self.method!r}")
+        if isinstance(self.keep_float, str):
+            raise InputError(f"keep_float is a tuple of layers, got {self.keep_float!r}; write ({self.keep_float!r},)")
+        if self.calibration_rows < 1:
+            raise InputError(f"calibration_rows is a whole number from 1, got {self.calibration_rows}")
+
+    def variants(self, workload: Workload) -> Sequence[Technique]:
+        """The other activation type, the first or last layer in float, ranges that leave out rare extremes."""
+        other: Activations = "int8" if self.activations == "uint8" else "uint8"
+        offers = [
+            replace(self, activations=other),
+            replace(self, keep_float=(*self.keep_float, "first")),
+            replace(self, keep_float=(*self.keep_float, "last")),
+            replace(self, method="percentile" if self.method != "percentile" else "minmax"),
+        ]
+        if not _adds_in_16_bits():
+            return offers
+        return [*offers, replace(self, reduce_range=not self.reduce_range)]
+
+
+def _adds_in_16_bits() -> bool:
+    """Whether this CPU is an x86 without VNNI, where products of uint8 and int8 may overflow."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx2" in flags and "vnni" not in flags
+
+
+@applies_to(StaticInt8, "onnx")
+def _onnx(technique: StaticInt8, workload: Workload) -> Workload:
+    require("onnxruntime", "onnx", "Static int8")
+    model = _graph.tidy(workload.model)
+    _quantizable(model.graph)
+    rows = _graph.sample(workload, technique.calibration_rows)
+    given = _graph.feeds(workload, rows, [entry.name for entry in _edit.free_inputs(model)])
+    if technique.clean:
+        model = _clean.cleaned(model, given)
+    kept = _kept(model.graph, technique.keep_float)
+    model = _quantized(technique, model, given, kept)
+    _edges.open_edges(model)
+    return replace(workload, model=_graph.finished(model))
+
+
+def _quantizable(graph: Any) -> None:
+    if any(node.op_type in ("QuantizeLinear", "QLinearConv", "DynamicQuantizeLinear") for node in graph.node):
+        raise TrialFailed("the model is quantized already")
+    if not _graph.layers(graph):
+        raise TrialFailed(f"no layer of this model has an int8 kernel: {_graph.kinds(graph)} were found")
+
+
+def _kept(graph: Any, wanted: tuple[str, ...]) -> list[str]:
+    """Names of the nodes to leave in float; raises InputError for a layer there is none of."""
+    names = [node.name for node in _graph.layers(graph)]
+    special = {"first": names[0], "last": names[-1]}
+    everything = {node.name for node in graph.node}
+    for word in wanted:
+        if word not in special and word not in everything:
+            few = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+            raise InputError(f"keep_float names {word!r}, which is no layer of this model; layers are {few}")
+    return [special.get(word, word) for word in wanted]
+
+
+def _quantized(technique: StaticInt8, model: Any, given: dict[str, Array], kept: list[str]) -> Any:
+    """What ONNX Runtime's quantizer makes of the model."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    with tempfile.TemporaryDirectory(prefix="trimwatt-") as folder, _graph.silence():
+        path = Path(folder) / "int8.onnx"
+        try:
+            quantize_static(
+                model, str(path), _calibration.reader(given),
+                quant_format=QuantFormat.QDQ, per_channel=technique.per_channel, reduce_range=technique.reduce_range,
+                activation_type=QuantType.QUInt8 if technique.activations == "uint8" else QuantType.QInt8,
+                weight_type=QuantType.QInt8, nodes_to_exclude=kept, op_types_to_quantize=list(_KINDS),
+                calibrate_method=getattr(CalibrationMethod, _METHODS[technique.method]),
+                extra_options={"CalibStridedMinMax": 1, "MatMulConstBOnly": True},
+            )  # fmt: skip
+        except Exception as error:  # the quantizer raises ValueError, RuntimeError, AssertionError and protobuf's own
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise TrialFailed(f"ONNX Runtime cannot quantize this model: {reason[:300]}") from error
+        return _edit.load(path.read_bytes())
