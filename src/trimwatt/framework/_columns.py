@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -52,17 +52,17 @@ class ColumnPrepare:
         most = _MOST_HOT if one_hot else _MOST_CODES
         return cls(numbers, texts, fill, mean, inverse, tuple(_categories(rows[t], most) for t in texts), one_hot)
 
-    @cached_property
-    def _offsets(self) -> list[int]:
-        """Where the codes of each text column start: all columns share one row of one-hot places."""
-        sizes = [len(known) if self.one_hot else 0 for known in self.categories]
-        return [sum(sizes[:i]) for i in range(len(sizes))]
+    def __getstate__(self) -> dict[str, Any]:
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     @cached_property
     def _codes(self) -> list[dict[str, int]]:
+        """Of each text column: all columns share one row of one-hot places, codes start at 0 for each."""
+        sizes = [len(known) if self.one_hot else 0 for known in self.categories]
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
         return [
             {word: start + i for i, word in enumerate(known)}
-            for start, known in zip(self._offsets, self.categories, strict=True)
+            for start, known in zip(starts, self.categories, strict=True)
         ]
 
     @property
