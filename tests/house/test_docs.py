@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -108,3 +112,38 @@ def test_every_option_in_the_docs_exists() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     known = set().union(*_commands().values()) | {"--help", "--debug", "--version"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set()
+
+
+def _blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_on_a_page_is_python_and_uses_names_that_exist(page: Path) -> None:
+    import trimwatt as tw
+
+    for block in _blocks(page):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tw":
+                assert hasattr(tw, node.attr), f"{page.name} uses tw.{node.attr}"
+            if isinstance(node, ast.ImportFrom) and node.module:
+                home = importlib.import_module(node.module)
+                assert [alias.name for alias in node.names if not hasattr(home, alias.name)] == []
+
+
+def test_the_technique_of_the_docs_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from trimwatt.technique import apply
+    from trimwatt.workload import Workload
+
+    # a dataclass looks its module up by name
+    module = types.ModuleType("technique_of_the_docs")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(_blocks(ROOT / "docs" / "extending.md")[0], vars(module))  # noqa: S102 - the page of this repository
+    torch.manual_seed(0)
+    before = Workload(model=torch.nn.Linear(7, 5), form="torch")
+    weight = before.model.weight
+    assert torch.equal(apply(module.RoundWeights(bits=23), before).model.weight, weight)
+    rounded = apply(module.RoundWeights(bits=3), before).model.weight
+    assert torch.allclose(rounded, weight, rtol=2**-4, atol=0)
+    assert not torch.equal(rounded, weight)
