@@ -66,24 +66,11 @@ def test_every_page_of_the_docs_can_be_reached_from_their_index() -> None:
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in index] == ["index.md"]
 
 
-def test_every_technique_is_in_the_docs_with_its_paper() -> None:
-    from trimwatt.technique import registry
+def test_the_table_of_techniques_is_that_of_the_code() -> None:
+    import techniques_table
 
-    rows = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8").splitlines()
-    ours = {name: kind for name, kind in registry().items() if kind.__module__.startswith("trimwatt.")}
-    assert ours
-    for name, kind in ours.items():
-        found = [row for row in rows if row.startswith(f"| `{name}` |")]
-        assert len(found) == 1, f"docs/techniques.md has {len(found)} rows for {name}"
-        assert kind.reference in found[0], f"docs/techniques.md does not give the source of {name}: {kind.reference}"
-        assert kind.family in found[0], f"docs/techniques.md does not give the family of {name}: {kind.family}"
-
-
-def test_every_technique_in_the_docs_exists() -> None:
-    from trimwatt.technique import registry
-
-    text = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) <= set(registry())
+    kept = techniques_table.written(techniques_table.PAGE.read_text(encoding="utf-8"))
+    assert kept == techniques_table.table(), "run: python tests/house/techniques_table.py"
 
 
 def _commands() -> dict[str, set[str]]:
