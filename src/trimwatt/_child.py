@@ -114,8 +114,9 @@ def _forked(fd: int, server: int) -> None:
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
         connection = Connection(fd)
-        _, _, handler, arguments = connection.recv()
+        _, path, handler, arguments = connection.recv()
         end_with_parent(server)
+        sys.path[:] = path
         serve(connection, handler, pickle.loads(arguments))  # noqa: S301 - from the parent, over a private socket
         code = 0
     finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from types import ModuleType
+from typing import Any
 
 from trimwatt.errors import MissingExtra
 
@@ -26,3 +28,13 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 def available(module: str) -> bool:
     """Whether `module` can be found, without importing it."""
     return importlib.util.find_spec(module) is not None
+
+
+def make_callable(package: str, home: str, name: str) -> None:
+    """Let the imported `package` be called as the function `name` of module `home`, imported when it is called."""
+
+    class Callable(ModuleType):
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            return getattr(importlib.import_module(home), name)(*args, **options)
+
+    sys.modules[package].__class__ = Callable

@@ -31,8 +31,14 @@ def dumps(value: Any) -> bytes:
     return bytes(cloudpickle.dumps(value))
 
 
+def _search_path() -> list[str]:
+    """Where to import from: as here, and from the current folder, since package.module:callable may lie there."""
+    here = os.getcwd()
+    return list(dict.fromkeys([*(entry or here for entry in sys.path), here]))
+
+
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(_search_path()), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _python(entry: str, fd: int, output: Any) -> subprocess.Popen[bytes]:
@@ -76,7 +82,7 @@ class ForkServer:
         with theirs, open(os.devnull, "wb") as nowhere:
             self._process = _python("zygote", theirs.fileno(), nowhere)
         self._control = ours
-        data = pickle.dumps((os.getpid(), list(sys.path), list(modules)))
+        data = pickle.dumps((os.getpid(), _search_path(), list(modules)))
         ours.sendall(f"{len(data):<16}".encode() + data)
         self._ready = False
 
@@ -121,7 +127,7 @@ class Child:
         self.pid = self._launched.pid
         self._connection = Connection(ours.detach())
         self._closed = False
-        message = (os.getpid(), list(sys.path), handler, dumps(args))
+        message = (os.getpid(), _search_path(), handler, dumps(args))
         try:
             self._send(pickle.dumps(message))
             self._reply(timeout_s)

@@ -65,7 +65,6 @@ class Bench:
         self.plan = Plan(threads=workload.scenario.threads)
         self.baseline: SessionArm | None = None
         self.test_of_host: SelfTest | None = None
-        self.pass_s = 0.0
 
     def open(self, artifact: Artifact, name: str) -> SessionArm:
         """A session of `artifact`, its requests cut from validation rows."""

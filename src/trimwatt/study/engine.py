@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -59,18 +60,26 @@ class Engine:
         self._count = len(kept)
         self.artifacts: dict[str, Artifact] = {}
         self.candidates: dict[str, Candidate] = {}
-        self.reserve_s = 10.0
+        self.pace_s = 3.0
         self._val: Array = np.empty(0)
 
     # budget
 
     def left_s(self) -> float:
         """Seconds of work that the budget still pays for, the end of the study kept in reserve."""
+        return self._unspent_s() - self._reserve_s()
+
+    def _unspent_s(self) -> float:
+        """Seconds that the budget still pays for, all in all."""
         if self.options.budget.kind == "s":
-            return self.options.budget.amount - (time.monotonic() - self.started) - self.reserve_s
+            return self.options.budget.amount - (time.monotonic() - self.started)
         spent = self.ledger.total
-        power = self._power_w(spent)
-        return (self.options.budget.amount - (spent.joules if spent else 0.0)) / power - self.reserve_s
+        return (self.options.budget.amount - (spent.joules if spent else 0.0)) / self._power_w(spent)
+
+    def _reserve_s(self) -> float:
+        """What finals, confirmation and report will need, by the pace at which candidates were measured here."""
+        whole = self.options.budget.amount if self.options.budget.kind == "s" else math.inf
+        return min(0.4 * whole, 3.0 + 4 * self.pace_s)
 
     def _power_w(self, spent: Energy | None) -> float:
         """Watts so far, to turn joules left into seconds; before anything was spent, a core's worth."""
@@ -83,7 +92,7 @@ class Engine:
         """Make and open the baseline; raises InputError where it cannot be made or the budget does not cover it."""
         self.event("stage", text=f"baseline: {candidate.name}")
         stored = self._stored(candidate)
-        limit_s = self.left_s() + self.reserve_s
+        limit_s = self._unspent_s()
         trial = self._new(candidate)
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
         if made.outcome.artifact is None:
@@ -107,7 +116,6 @@ class Engine:
             self._keep(trial)
         else:
             trial = stored
-        self._set_reserve(arm)
         return Found(trial, judged.floor)
 
     def _no_baseline(self, reason: str, limit_s: float) -> str:
@@ -116,11 +124,6 @@ class Engine:
                 f"a budget of {self.options.budget} does not even cover the baseline; give more, such as --budget 20min"
             )
         return f"the baseline cannot be made: {reason}"
-
-    def _set_reserve(self, arm: SessionArm) -> None:
-        """What finals, confirmation and report will need, from what the baseline's pass over the rows took."""
-        if self.options.budget.kind == "s":
-            self.reserve_s = min(0.3 * self.options.budget.amount, 12.0 + 2 * self.bench.pass_s)
 
     # candidates
 
@@ -141,7 +144,7 @@ class Engine:
     def attempt(self, candidate: Candidate, found: Found) -> Trial:
         """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""
         self.event("stage", text=candidate.name)
-        trial, limit_s = self._new(candidate), max(1.0, self.left_s() * candidate.patience)
+        trial, limit_s = self._new(candidate), self._patience_s(candidate)
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
         self._book(trial.id, made.outcome.usages)
         trial = replace(
@@ -161,15 +164,21 @@ class Engine:
         self._keep(trial)
         return trial
 
+    def _patience_s(self, candidate: Candidate) -> float:
+        """Its share of the time left, but ten seconds where there are that many."""
+        left = self.left_s()
+        return max(1.0, left * candidate.patience, min(left, 10.0))
+
     def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:
-        rows = self.workload.rows.val
+        rows, started = self.workload.rows.val, time.monotonic()
         with self.bench.open(artifact, trial.name) as arm:
             with self.ledger.booking("evaluate", trial.id, "validation rows"):
                 judged = self.bench.judge(rows, self.bench.predictions(arm, rows), self._val)
             trial = self._described(trial, judged, arm, artifact)
             with self.ledger.booking("measure", trial.id, "pairs against the baseline"):
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
-                return _compared(trial, comparison, self.workload.scenario.batch_size)
+        self.pace_s = time.monotonic() - started
+        return _compared(trial, comparison, self.workload.scenario.batch_size)
 
     def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
         return replace(
@@ -184,14 +193,16 @@ class Engine:
         """Let those that could be the cheapest meet directly, and choose; the baseline itself may win."""
         pool = [t for t in recommend.eligible(self.trials, self.options) if t.id in self._opened()]
         rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
-        if not rivals:
-            found.recommended = found.baseline if any(t.id == found.baseline.id for t in pool) else None
+        affordable = int(self._unspent_s() / self.pace_s) - 2
+        if not rivals or affordable < 1:
+            found.recommended = pool[0] if pool else None
             return
+        rivals = rivals[:affordable]
         self.event("finals", names=[trial.name for trial in rivals])
         arms = [self.bench.open(self.artifact(trial), trial.name) for trial in rivals]
         try:
             with self.ledger.booking("measure", None, "finals"):
-                result = self.bench.finals(arms, max(5.0, 0.5 * (self.left_s() + self.reserve_s)))
+                result = self.bench.finals(arms, max(2.0, 0.4 * self._unspent_s()))
         finally:
             for arm in arms:
                 arm.close()

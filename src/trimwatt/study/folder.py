@@ -49,6 +49,13 @@ def kept_whole(folder: Path, resume: bool, force: bool) -> Iterator[None]:
         raise
 
 
+def tidy(folder: Path) -> None:
+    """Take away what only this run could read."""
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    for path in folder.rglob("live.bin"):
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Written beside, then renamed: a reader never sees half of it."""
     beside = path.with_name(path.name + ".part")

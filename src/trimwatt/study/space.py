@@ -15,6 +15,7 @@ from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
 
 _PLUMBING = ("lower", "threshold")
+_SMALL, _WIDE = 0.25, 1024
 _GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
 
 
@@ -40,7 +41,7 @@ class Candidate:
         if self.recipe == baseline.recipe and self.runtime != baseline.runtime:
             return "runtime"
         models = [step.family for step in self.recipe if group(step) in ("classical", "architecture")]
-        trained = any(step.name == "fine-tune" for step in self.recipe)
+        trained = any(step.name == "finetune" for step in self.recipe)
         return models[-1] if models else ("fine-tuned" if trained else "given")
 
 
@@ -103,7 +104,8 @@ class Space:
         """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning."""
         if trial.status != "done" or not candidate.recipe:
             return []
-        return self._new([*self._other_int8(trial, candidate), *self._other_share(trial, candidate)])
+        more = self._all_rivals() if self._wide and self._scout in candidate.recipe and _close(trial) else []
+        return self._new([*self._other_int8(trial, candidate), *self._other_share(trial, candidate), *more])
 
     def _new(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         fresh = []
@@ -131,7 +133,7 @@ class Space:
         lower, int8 = make("lower"), make("static-int8")
         if form == "onnx":
             return self._compressed(core)
-        tune, prune = make("fine-tune"), make("prune-channels")
+        tune, prune = make("finetune"), make("prune-channels")
         chains = [(lower, int8), (tune,), (tune, lower, int8), (tune, prune, tune, lower, int8)]
         return [self._of(*core, *chain) for chain in chains]
 
@@ -139,7 +141,22 @@ class Space:
         """Classical models and lean networks fitted to the same rows."""
         if count(self.workload.rows.train.x) == 0:
             return []
-        small = 0.25
+        if self._wide:
+            return [self._of(self._scout, patience=_SMALL)]
+        return self._all_rivals()
+
+    @property
+    def _wide(self) -> bool:
+        """Whether rows are images so large that fitting classical models to all their pixels needs a reason first."""
+        rows = self.workload.rows.train.x
+        return self.workload.rows.kind == "image" and not isinstance(rows, dict) and rows[0].size > _WIDE
+
+    @property
+    def _scout(self) -> Any:
+        return make("forest", trees=30, depth=10)
+
+    def _all_rivals(self) -> list[Candidate]:
+        small = _SMALL
         kinds = ["linear", "tree", "forest", "boosted", "neighbours"]
         rivals = [self._of(make(kind), patience=small) for kind in kinds]
         for kind in ("tree", "forest", "boosted"):
@@ -153,7 +170,7 @@ class Space:
     def _lean_networks(self) -> list[Candidate]:
         if not _imports.available("torch"):
             return []
-        kind = "small-cnn" if self.workload.rows.kind == "image" else "torch-mlp"
+        kind = "small-cnn" if self.workload.rows.kind == "image" else "mlp-torch"
         core = (make(kind), make("train"))
         int8 = (make("lower"), make("static-int8"))
         return [self._of(*core), self._of(*core, *int8)]
@@ -178,6 +195,10 @@ class Space:
     def _swap(self, candidate: Candidate, old: Any, new: Any) -> Candidate:
         recipe = tuple(new if step == old else step for step in candidate.recipe)
         return dataclasses.replace(candidate, recipe=recipe)
+
+
+def _close(trial: Trial) -> bool:
+    return trial.floor_test in ("proven", "not_disproven")
 
 
 def _same_layers(other: Any, int8: Any) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -71,8 +70,8 @@ class Study:
 
 def optimize(
     model: Any = None, *, data: Any, target: str | None = None, split: str | None = None, group: str | None = None,
-    time: str | None = None, val_from: str = "train", task: str = "auto", metric: str | None = None,
-    positive: Any = None, max_drop: float = 0.01, floor: float | None = None,
+    time: str | None = None, val_from: Literal["train", "test"] = "train", task: str = "auto",
+    metric: str | None = None, positive: Any = None, max_drop: float = 0.01, floor: float | None = None,
     max_latency: str | float | None = None, max_size: str | float | None = None, max_memory: str | float | None = None,
     budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
     techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
@@ -142,7 +141,7 @@ def _run(
             artifact = deliver.hand_over(engine, found, summary)
         finally:
             bench.close()
-            shutil.rmtree(folder / "work", ignore_errors=True)
+            folders.tidy(folder)
     summary["artifact"] = artifact and artifact.name
     folders.write_json(folder / "study.json", plain(summary))
     watch.event("end", verdict=summary["verdict"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from trimwatt import _handoff, framework, runtime, technique
 from trimwatt._child import peak_rss_bytes
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
+from trimwatt.framework import onnx
 from trimwatt.meter import attribute, pick
 from trimwatt.runtime import verify
 from trimwatt.runtime._base import Artifact
@@ -97,7 +99,7 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     data = base.rows
     workload = base if job.start is None else _attach(job.start, data)
     for step, key in job.steps:
-        workload, usage = clock.measure(step.stage, step.name, lambda w=workload, s=step: technique.apply(s, w))
+        workload, usage = clock.measure(step.stage, step.name, partial(technique.apply, step, workload))
         outcome.usages.append(usage)
         outcome.made.append((key, _detach(workload, job.cache / f"{key}.bin")))
     if job.runtime is None or job.folder is None:
@@ -122,7 +124,7 @@ def _detach(workload: Workload, path: Path) -> Handle:
 
 
 def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
-    lowered = workload if workload.form in kind.forms else framework.get("onnx").lower(workload)
+    lowered = workload if workload.form in kind.forms else onnx.lower(workload)
     folder.mkdir(parents=True, exist_ok=True)
     return kind.export(lowered, folder), lowered
 
