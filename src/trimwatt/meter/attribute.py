@@ -48,7 +48,7 @@ def dynamic(meter: Meter, a: Mark, b: Mark, cpu_s: float | None = None) -> Energ
     whole = machine(meter.between(a, b))
     if whole is None:
         return None
-    mid, low, high = _dynamic_share(a, b, used)
+    mid, low, high = _dynamic_share(a, b)
     least, share, most = _cpu_share(a, b, used)
     return Energy(whole.joules * mid * share, whole.low * low * least, whole.high * high * most, whole.origin)
 
@@ -64,7 +64,7 @@ def idle(meter: Meter, a: Mark, b: Mark, threads: float | None = None) -> Energy
     whole = machine(meter.between(a, b))
     if whole is None:
         return None
-    mid, low, high = _dynamic_share(a, b, max(0.0, b.cpu_s - a.cpu_s))
+    mid, low, high = _dynamic_share(a, b)
     share = min(1.0, held / usage.machine_threads())
     return Energy(whole.joules * (1 - mid), whole.low * (1 - high), whole.high * (1 - low), whole.origin).scaled(share)
 
@@ -96,10 +96,10 @@ def _cpu_share(a: Mark, b: Mark, used_s: float) -> tuple[float, float, float]:
     return least, likely, max(likely, used_s / max(used_s, busy - doubt))
 
 
-def _dynamic_share(a: Mark, b: Mark, used_s: float) -> tuple[float, float, float]:
+def _dynamic_share(a: Mark, b: Mark) -> tuple[float, float, float]:
     """The share of the machine's energy that work added: likely, at least, at most."""
     c = cpu_model.detect().coefficients
-    busy = max(used_s, _busy(a, b) or 0.0)
+    busy = max(b.cpu_s - a.cpu_s, _busy(a, b) or 0.0)
     work = (c.max_w - c.idle_w) * busy
     rest = c.idle_w * usage.machine_threads() * max(b.time_s - a.time_s, 0.0)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -52,12 +52,15 @@ def step_uj(before: int, after: int, range_uj: int | None, elapsed_s: float) -> 
 
 
 class RaplMeter:
-    """Reads the zones that can be read. `closed`: domains that exist but cannot be read."""
+    """Reads the zones that can be read. `closed`: domains that exist but cannot be read.
+
+    clock: monotonic seconds.
+    """
 
     name = "powercap"
     origin = "measured"
 
-    def __init__(self, zones: Sequence[Zone]) -> None:
+    def __init__(self, zones: Sequence[Zone], clock: Callable[[], float] = time.monotonic) -> None:
         readable = [zone for zone in zones if powercap.read_int(zone.file) is not None]
         self.zones = tuple(readable)
         self.closed = tuple(zone.domain for zone in zones if zone not in readable)
@@ -65,7 +68,8 @@ class RaplMeter:
         self._raw: dict[str, int] = {}
         self._total: dict[str, int] = {}
         self._epoch: dict[str, int] = {zone.domain: 0 for zone in readable}
-        self._at_s = time.monotonic()
+        self._clock = clock
+        self._at_s = clock()
         self._apart: set[tuple[str, str]] = set()
         self._keeper: threading.Thread | None = None
         with self._lock:
@@ -106,7 +110,7 @@ class RaplMeter:
 
     def _read(self) -> None:
         """Bring every zone's total up to now. Called with the lock held."""
-        now = time.monotonic()
+        now = self._clock()
         for zone in self.zones:
             self._advance(zone, powercap.read_int(zone.file), now - self._at_s)
         self._at_s = now

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from trimwatt import units
 from trimwatt.energy import Energy, Reading
 from trimwatt.errors import InputError
-from trimwatt.meter import attribute, cpu_model, usage
+from trimwatt.meter import attribute, cpu_model, powercap, usage
 from trimwatt.meter import pick as _pick
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.rapl import RaplMeter
@@ -31,7 +32,7 @@ class meter:
 
     def __init__(self, name: str | None = None, *, sensor: Meter | None = None) -> None:
         self.name = name
-        self.sensor = sensor or _shared()
+        self.sensor = sensor or _shared(powercap.root())
         self._start: Mark | None = None
         self._reading: Reading | None = None
 
@@ -64,7 +65,7 @@ class meter:
 
 
 @functools.lru_cache(maxsize=1)
-def _shared() -> Meter:
+def _shared(root: Path) -> Meter:
     """One sensor for all windows of this process; looking for it each time would cost more than the reading."""
     return _pick.pick()
 

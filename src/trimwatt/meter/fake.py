@@ -1,0 +1,145 @@
+"""Sensors for tests, driven by a clock that the test holds: a meter, and a faithful powercap tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trimwatt.energy import Energy
+from trimwatt.meter._base import Mark
+
+# what the kernel gives for 61.035 uJ a step of a 32-bit register
+INTEL_RANGE_UJ = 262143328850
+AMD_RANGE_UJ = 65532610987
+
+
+@dataclass
+class Clock:
+    """Seconds that pass only when told to."""
+
+    now_s: float = 1000.0
+
+    def advance(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@dataclass(frozen=True)
+class FakeState:
+    """CPU seconds of the whole machine."""
+
+    busy_s: float
+
+
+@dataclass(frozen=True)
+class FakeMeter:
+    """Domains that draw constant `watts`; one process that uses `busy` of a core, and is all that runs."""
+
+    clock: Clock
+    watts: Mapping[str, float] = field(default_factory=lambda: {"package-0": 50.0, "dram-0": 5.0})
+    busy: float = 1.0
+    name: str = "fake"
+    origin: str = "measured"
+
+    def mark(self) -> Mark:
+        used = self.busy * self.clock.now_s
+        return Mark(self.clock.now_s, used, FakeState(used))
+
+    def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
+        seconds = b.time_s - a.time_s
+        return {name: Energy(w * seconds, w * seconds, w * seconds, "measured") for name, w in self.watts.items()}
+
+
+@dataclass
+class FakeZone:
+    """A zone of the tree: where it is ("intel-rapl:0:1"), its name, and power(t) in watts."""
+
+    key: str
+    name: str
+    power: Callable[[float], float]
+    start_uj: int = 0
+    range_uj: int | None = INTEL_RANGE_UJ
+
+
+def constant(watts: float) -> Callable[[float], float]:
+    """The same power at any time."""
+    return lambda _: watts
+
+
+class FakePowercap:
+    """A tree as the kernel shows it, below `folder`: zones nested under devices/virtual/powercap, flat links to all of
+    them under class/powercap, and in each zone a `subsystem` link that leads back up.
+
+    `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`.
+    """
+
+    def __init__(
+        self, folder: Path, zones: Sequence[FakeZone], clock: Clock | None = None, step_s: float = 0.01
+    ) -> None:
+        self.root = folder / "class" / "powercap"
+        self.clock = clock or Clock()
+        self.zones = {zone.key: zone for zone in zones}
+        self.step_s = step_s
+        self._drawn_uj = {zone.key: 0.0 for zone in zones}
+        self._folders = {zone.key: folder / "devices" / "virtual" / "powercap" / _nested(zone.key) for zone in zones}
+        self._make()
+
+    def _make(self) -> None:
+        self.root.mkdir(parents=True)
+        for control in sorted({path.parents[_depth(key) - 1] for key, path in self._folders.items()}):
+            control.mkdir(parents=True)
+            (self.root / control.name).symlink_to(control)
+            (control / "subsystem").symlink_to(self.root)
+        for key in sorted(self.zones, key=len):
+            self._make_zone(self.zones[key], self._folders[key])
+        self.write()
+
+    def _make_zone(self, zone: FakeZone, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(zone.name + "\n")
+        (folder / "enabled").write_text("1\n")
+        (folder / "uevent").write_text("")
+        (folder / "subsystem").symlink_to(self.root)
+        (folder / "device").symlink_to(folder.parent)
+        if zone.range_uj is not None:
+            (folder / "max_energy_range_uj").write_text(f"{zone.range_uj}\n")
+        (self.root / zone.key).symlink_to(folder)
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass and the counters run."""
+        steps = max(1, round(seconds / self.step_s))
+        for _ in range(steps):
+            self.clock.advance(seconds / steps)
+            for key, zone in self.zones.items():
+                self._drawn_uj[key] += zone.power(self.clock.now_s) * seconds / steps * 1e6
+        self.write()
+
+    def write(self) -> None:
+        """Show the counters, wrapped; zones that were removed stay away."""
+        for key in self.zones:
+            if self._folders[key].is_dir():
+                self.energy_file(key).write_text(f"{self.counter(key)}\n")
+
+    def counter(self, key: str) -> int:
+        """What the zone's counter says, microjoules."""
+        zone = self.zones[key]
+        value = zone.start_uj + round(self._drawn_uj[key])
+        return value if zone.range_uj is None else value % zone.range_uj
+
+    def energy_file(self, key: str) -> Path:
+        return self._folders[key] / "energy_uj"
+
+    def remove(self, key: str) -> None:
+        """Take a zone away, as a hot-removed socket does."""
+        (self.root / key).unlink()
+        self._folders[key].rename(self._folders[key].with_name("gone"))
+
+
+def _depth(key: str) -> int:
+    return key.count(":")
+
+
+def _nested(key: str) -> Path:
+    """intel-rapl/intel-rapl:0/intel-rapl:0:1 of "intel-rapl:0:1"."""
+    parts = key.split(":")
+    return Path(*[":".join(parts[: n + 1]) for n in range(len(parts))])
