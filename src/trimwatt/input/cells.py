@@ -77,10 +77,11 @@ def _floats(column: Sequence[str]) -> Array | None:
         return None
 
 
-def style_of(distinct: set[str], delimiter: str = ",") -> Style | None:
+def style_of(distinct: set[str], delimiter: str = ",", decimal: str = "") -> Style | None:
     """The one style that all of `distinct` (missing left out) is written in, or None.
 
-    Where "1,234" could be both, a semicolon file means a decimal comma, any other a thousands mark.
+    Where "1,234" could be both, a semicolon file means a decimal comma, any other a thousands mark; `decimal` is the
+    mark that other columns of the file have.
     """
     if not distinct or _A_NAME.search("\n".join(distinct)):
         return None
@@ -89,8 +90,8 @@ def style_of(distinct: set[str], delimiter: str = ",") -> Style | None:
     fitting = [s for s in _STYLES if all(_PATTERNS[s].fullmatch(cell) for cell in bare)]
     if not fitting:
         return None
-    chosen = fitting[0]
-    if delimiter != ";" and chosen == Style(",") and Style(".", ",") in fitting:
+    chosen = next((style for style in fitting if style.decimal == decimal), fitting[0])
+    if decimal != "," and delimiter != ";" and chosen == Style(",") and Style(".", ",") in fitting:
         chosen = Style(".", ",")
     return Style(chosen.decimal, chosen.thousands, affix)
 

@@ -27,11 +27,26 @@ def read(path: Path, as_text: frozenset[str] = frozenset()) -> Raw:
     prefer = "\t" if ".tsv" in path.name.lower() else ","
     delimiter, text = textfile.sniff(textfile.read_text(path), prefer)
     columns, mixed, warnings = _columns(text, delimiter, path.name, as_text)
-    if not mixed:
-        mixed = _perhaps_thousands(columns, delimiter)
     if mixed:
         columns, _, warnings = _columns(text, delimiter, path.name, as_text | mixed)
-    return Raw(columns, path.name, delimiter, tuple(warnings))
+    if not any(_has_decimal_comma(column, delimiter) for column in columns.values()):
+        return Raw(columns, path.name, delimiter, warnings=tuple(warnings))
+    written, _, _ = _columns(text, delimiter, path.name, frozenset(columns))
+    kept = {label: written[label] if _has_grouped(written[label]) else columns[label] for label in columns}
+    return Raw(kept, path.name, delimiter, ",", tuple(warnings))
+
+
+def _has_decimal_comma(column: Array, delimiter: str) -> bool:
+    if column.dtype != object:
+        return False
+    style = cells.style_of(set(column.tolist()) - cells.MISSING_NUMBER, delimiter)
+    return style is not None and style.decimal == ","
+
+
+def _has_grouped(column: Array) -> bool:
+    """Whether cells such as 1.234 stand in `column`: beside decimal commas the point cannot be the decimal mark."""
+    style = cells.style_of({cell for cell in column.tolist() if "." in cell}, ";", ",")
+    return style is not None and style.thousands == "."
 
 
 def _columns(
@@ -55,29 +70,6 @@ def _columns(
 def _stripped(values: Sequence[str]) -> Array:
     pool: dict[str, str] = {}
     return cells.text(pool.setdefault(value, value.strip()) for value in values)
-
-
-def _perhaps_thousands(columns: dict[str, Array], delimiter: str) -> frozenset[str]:
-    """Columns such as 1.234 in a file with decimal commas elsewhere: there the point cannot be the decimal mark."""
-    if not any(_has_decimal_comma(column, delimiter) for column in columns.values()):
-        return frozenset()
-    return frozenset(label for label, column in columns.items() if _three_decimals(column))
-
-
-def _has_decimal_comma(column: Array, delimiter: str) -> bool:
-    if column.dtype != object:
-        return False
-    style = cells.style_of(set(column.tolist()) - cells.MISSING_NUMBER, delimiter)
-    return style is not None and style.decimal == ","
-
-
-def _three_decimals(column: Array) -> bool:
-    if column.dtype == object:
-        return False
-    values = column[np.isfinite(column)]
-    thousandfold = values * 1000
-    whole = bool(np.allclose(thousandfold, np.round(thousandfold), rtol=0, atol=1e-6))
-    return whole and not np.array_equal(values, np.round(values))
 
 
 def _start(reader: Iterator[list[str]], name: str) -> tuple[list[str], Iterator[list[list[str]]], list[str]]:

@@ -29,7 +29,8 @@ def order_of(distinct: set[str]) -> str | None:
     matches = [m for m in found if m]
     if all(len(m["a"]) == 4 for m in matches):
         return "ymd"
-    if any(len(m["a"]) > 2 or len(m["c"]) == 3 for m in matches):
+    # 1.2.3 and 3.11.7 are versions; a year of two digits needs a day and a month of two
+    if any(len(m["a"]) > 2 or len(m["c"]) == 1 or (len(m["c"]) == 2 and len(m["a"] + m["b"]) < 4) for m in matches):
         return None
     if any(int(m["a"]) > 12 for m in matches):
         return "dmy"

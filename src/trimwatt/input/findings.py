@@ -29,12 +29,13 @@ def check_judgeable(data: Data) -> None:
 
 def _check_classes(data: Data, classes: tuple[Any, ...]) -> None:
     counts = {name: np.bincount(split.y, minlength=len(classes)) for name, split in _splits(data).items()}
-    for name, count in counts.items():
-        if (count > 0).sum() < 2:
-            only = classes[int(count.argmax())]
-            raise InputError(f"the {name} rows hold one class only ({only}); each split needs at least two; split anew")
     least = np.min(list(counts.values()), axis=0)
     total = np.sum(list(counts.values()), axis=0)
+    enough = (total >= len(counts) * _LEAST_OF_CLASS).sum() >= 2
+    for name, count in counts.items():
+        if enough and (count > 0).sum() < 2:
+            only = classes[int(count.argmax())]
+            raise InputError(f"the {name} rows hold one class only ({only}); each split needs at least two; split anew")
     common = least >= _LEAST_OF_CLASS
     if common.sum() < 2:
         rare = [f"{classes[code]} ({total[code]} rows)" for code in np.flatnonzero(~common)]

@@ -60,9 +60,11 @@ def _binned(column: Array) -> Array:
     """Codes of categories or of quantile bins, wide enough to be judged."""
     if column.dtype == object:
         return _codes(column)
+    if len(present := column[np.isfinite(column)]) == 0:
+        return np.zeros(len(column), dtype=np.int64)
     values = np.nan_to_num(column.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     bins = min(_BINS, max(2, len(values) // _ROWS_A_BIN))
-    edges = np.unique(np.quantile(values[np.isfinite(values)], np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = np.unique(np.quantile(present.astype(np.float64), np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, values, side="left")
 
 

@@ -158,7 +158,7 @@ def _from_cells(values: list[str], spec: Mapping[str, Any], label: str, raw: Raw
             return cells.styled_numbers(values, cells.Style(spec["decimal"], spec["thousands"], spec["affix"]))
         except ValueError:
             pass  # this file may be written in another style, which is inferred below
-    meaning = understand(cells.text(values), label, raw.delimiter).values
+    meaning = understand(raw, label).values
     if meaning.dtype.kind == "f":
         return meaning
     row, cell = next((n, c) for n, c in enumerate(values, 1) if c not in cells.MISSING and not _is_float(c))

@@ -16,12 +16,14 @@ from trimwatt.workload import Array
 class Raw:
     """Columns `(n,)` by name: float64 with NaN, datetime64[s] with NaT, or text (object) with missing as written.
 
-    name: of the file, for messages. delimiter: of the file, "" where it was not text.
+    name: of the file, for messages. delimiter: of the file, "" where it was not text. decimal: "," where some column of
+    the file has decimal commas.
     """
 
     columns: dict[str, Array]
     name: str
     delimiter: str = ""
+    decimal: str = ""
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -40,15 +42,16 @@ class Meaning:
     warning: str | None = None
 
 
-def understand(column: Array, label: str, delimiter: str) -> Meaning:
+def understand(raw: Raw, label: str) -> Meaning:
     """What a feature column holds: numbers in any style, booleans, dates, or words."""
+    column = raw.columns[label]
     if column.dtype.kind == "M":
         return Meaning(column, {"kind": "datetime", "order": "ymd"})
     if column.dtype != object:
         return Meaning(column)
     values = column.tolist()
     distinct = set(values) - cells.MISSING_NUMBER
-    style = cells.style_of(distinct, delimiter)
+    style = cells.style_of(distinct, raw.delimiter, raw.decimal)
     if style:
         return _styled(values, style, label)
     truth = cells.booleans(values)
@@ -82,12 +85,13 @@ def _words_or_dates(values: list[str], order: str | None, label: str) -> Meaning
         return Meaning(cells.words(values))
 
 
-def target_values(column: Array, delimiter: str) -> Array:
+def target_values(raw: Raw, label: str) -> Array:
     """A target column: numbers in any style as float64, all else as the text that was written."""
+    column = raw.columns[label]
     if column.dtype.kind == "M":
         return cells.text("" if np.isnat(time) else str(time) for time in column)
     if column.dtype != object:
         return column
     values = column.tolist()
-    style = cells.style_of(set(values) - cells.MISSING, delimiter)
+    style = cells.style_of(set(values) - cells.MISSING, raw.delimiter, raw.decimal)
     return cells.styled_numbers(values, style) if style else cells.words(values)

@@ -92,7 +92,10 @@ def _by_stratum(codes: Array, shares: Sequence[float], seed: int) -> Array:
     for code in np.unique(codes):
         rows = rng.permutation(np.flatnonzero(codes == code))
         place[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
-    return np.searchsorted(np.cumsum(shares)[:-1], place, side="right")
+    where = np.empty(len(codes), dtype=np.int64)
+    bounds = np.round(np.cumsum(shares) * len(codes)).astype(np.int64)
+    where[np.argsort(place, kind="stable")] = np.searchsorted(bounds, np.arange(len(codes)), side="right")
+    return where
 
 
 def _by_time(time: Array, shares: Sequence[float]) -> Array:

@@ -44,7 +44,7 @@ def source(raw: Raw, options: Options, name: str, assigned: Array | None = None)
             raise InputError(f"{raw.name}: column {target!r} is the target and cannot part the rows too; name another")
     features = _features(raw, [label for label in raw.columns if label not in special], options)
     which = assigned if assigned is not None else _split_of_rows(raw, options.split)
-    y = target_values(raw.columns[target], raw.delimiter)
+    y = target_values(raw, target)
     notes = [*raw.warnings, *note, *features.warnings]
     return Source(
         parts=_parts(features.columns, y, which, _key(raw, options.group), _moments(raw, options.time)),
@@ -131,7 +131,7 @@ def _moments(raw: Raw, label: str | None) -> Array | None:
     """The time column as something that sorts."""
     if label is None:
         return None
-    values = understand(raw.columns[label], label, raw.delimiter).values
+    values = understand(raw, label).values
     if values.dtype == object:
         example = next((value for value in values.tolist() if value), "nothing")
         raise InputError(f"{raw.name}: time column {label!r} holds {shown(example)}; dates or numbers are allowed")
@@ -146,7 +146,7 @@ def _moments(raw: Raw, label: str | None) -> Array | None:
 def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
     found = _Features()
     for label in labels:
-        meaning = understand(raw.columns[label], label, raw.delimiter)
+        meaning = understand(raw, label)
         reason = None if options.as_stored else _useless(meaning, label)
         if reason:
             found.dropped.append(f"{label!r} is {reason}")
