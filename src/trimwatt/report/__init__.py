@@ -1,1 +1,48 @@
+"""What a study says to people: in the terminal, as a page, as a card."""
 
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["put", "save", "snippet", "write"]
+
+
+def put(path: Path, text: str) -> Path:
+    """Write `text` to `path` whole or not at all: beside it first, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def save(study: dict[str, Any], path: Path) -> Path:
+    """Write the report of `study` to `path`."""
+    from trimwatt.report import html
+
+    return put(path, html.render(study))
+
+
+def snippet(study: dict[str, Any]) -> str:
+    """Verdict and candidates as a piece of HTML, for notebooks."""
+    from trimwatt.report import html
+
+    return html.snippet(study)
+
+
+def write(study: dict[str, Any], folder: Path) -> list[Path]:
+    """Write `report.html`, and the model card `artifact/README.md` where there is an artifact; return their paths."""
+    from trimwatt.report import cards
+
+    written = [save(study, folder / "report.html")]
+    manifest = folder / "artifact" / "manifest.json"
+    if manifest.is_file():
+        card = cards.card(study, json.loads(manifest.read_text(encoding="utf-8")))
+        written.append(put(manifest.with_name("README.md"), card))
+    return written

@@ -1,0 +1,53 @@
+"""Runs a study for a verb: live progress on stderr, the outcome on stdout, report and card in its folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from trimwatt.commands import _output
+
+
+def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
+    """Call `trimwatt.study.<function>` with `arguments`, tell what came out, and end with the study's exit code."""
+    from trimwatt import study
+    from trimwatt.report.live import Live
+
+    # package.module:callable is looked up in the folder one works in
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        with Live() as live:
+            done = getattr(study, function)(**arguments, progress=live)
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(_interrupted(live.trials, function)) from stop
+    tell(done.to_dict(), done.folder, as_json=as_json)
+    raise typer.Exit(done.exit_code)
+
+
+def _interrupted(trials: list[dict[str, Any]], function: str) -> int:
+    """Say what was kept and how to go on."""
+    kept = f"{len(trials)} finished candidate{'s' * (len(trials) != 1)} kept" if trials else "nothing was finished"
+    again = "; the same command with --resume goes on" if trials and function == "optimize" else ""
+    _output.say(f"trimwatt: interrupted, {kept}{again}")
+    return 130
+
+
+def tell(study: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+    """Write report and card into `folder`, and print the outcome and where the files are."""
+    from trimwatt import report
+
+    written = report.write(study, folder)
+    if as_json:
+        _output.print_json(study)
+        return
+    from rich.console import Console
+
+    from trimwatt.report import terminal
+
+    console = Console(highlight=False)
+    console.print(terminal.outcome(study))
+    console.print(terminal.places([folder / "study.json", *written[:1]], folder / "artifact"), soft_wrap=True)

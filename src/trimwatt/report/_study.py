@@ -1,0 +1,220 @@
+"""Reading study.json: what may be absent is absent here too, and the sentences that every output shares."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from trimwatt.report import _text
+
+Study = dict[str, Any]
+Row = dict[str, Any]
+STAGES = ("prepare", "train", "compress", "evaluate", "measure", "export")
+
+
+def trials(study: Study) -> list[Row]:
+    return list(study.get("trials") or [])
+
+
+def find(study: Study, name: str | None) -> Row | None:
+    """The trial with id `name`."""
+    return next((t for t in trials(study) if t["id"] == name), None) if name else None
+
+
+def baseline(study: Study) -> Row | None:
+    return find(study, study.get("baseline"))
+
+
+def recommended(study: Study) -> Row | None:
+    return find(study, study.get("recommended"))
+
+
+def measured(study: Study) -> list[Row]:
+    """Trials with a quality and an energy, in the study's order."""
+    return [t for t in trials(study) if t.get("quality") and cost_of(t) is not None]
+
+
+def cost_of(trial: Row) -> float | None:
+    """Joules a prediction."""
+    energy = trial.get("energy_per_prediction")
+    return energy["joules"] if energy else None
+
+
+def marks(study: Study, trial: Row) -> list[str]:
+    """Which of "recommended" and "baseline" a trial is."""
+    return [role for role in ("recommended", "baseline") if trial["id"] == study.get(role)]
+
+
+def ranked(study: Study) -> list[Row]:
+    """Recommended, baseline, then those that keep the floor, those below, and what was not measured; cheapest first."""
+
+    def place(trial: Row) -> tuple[int, float]:
+        known = cost_of(trial) or float("inf")
+        if roles := marks(study, trial):
+            return ("recommended", "baseline").index(roles[0]), known
+        return 4 if trial["status"] != "done" else 2 if trial.get("meets_floor") else 3, known
+
+    return sorted(trials(study), key=place)
+
+
+_PLUMBING = ("lower", "threshold")
+_LEVERS = re.compile(r"prun|quant|int[48]|tune|rank|distil|spars|precision")
+
+
+def steps(trial: Row) -> list[Row]:
+    """The steps of a recipe that change the model, without lowering and the fitting of a threshold."""
+    return [step for step in trial.get("recipe") or [] if step.get("technique") not in _PLUMBING]
+
+
+def lineage(trial: Row) -> str:
+    """The model a trial grew out of: the first step of its recipe, or the model given where that is a lever."""
+    first = [step for step in steps(trial)[:1] if not _LEVERS.search(str(step.get("technique")))]
+    return json.dumps(first, sort_keys=True, default=str)
+
+
+def pairs(study: Study, most: int = 4) -> list[tuple[Row, Row]]:
+    """Before and after: of each model the plainest form, and its cheapest form that keeps the floor (or the cheapest).
+
+    The pair of baseline and recommendation comes first, then that of the recommendation's own model, then the others.
+    """
+    groups: dict[str, list[Row]] = {}
+    for trial in measured(study):
+        groups.setdefault(lineage(trial), []).append(trial)
+    found = [(_before(group), _after(group, study)) for group in groups.values() if len(group) > 1]
+    first, last = baseline(study), recommended(study)
+    if first and last and first in measured(study) and last in measured(study):
+        found.insert(0, (first, last))
+    different = [(a, b) for a, b in found if a["id"] != b["id"]]
+    unique = {(a["id"], b["id"]): (a, b) for a, b in different}
+    return list(unique.values())[:most]
+
+
+def _before(group: list[Row]) -> Row:
+    return min(group, key=lambda t: (len(steps(t)), -(cost_of(t) or 0)))
+
+
+def _after(group: list[Row], study: Study) -> Row:
+    keep = [t for t in group if t.get("meets_floor")] or group
+    return min(keep, key=lambda t: (t["id"] != study.get("recommended"), cost_of(t) or 0))
+
+
+def front(study: Study) -> list[Row]:
+    """Trials on the Pareto front, the cheapest first."""
+    return sorted((t for t in measured(study) if t.get("on_front")), key=lambda t: cost_of(t) or 0)
+
+
+def ledger(study: Study) -> list[Row]:
+    """Stages that have entries: joules, `[low, high]`, origin, cpu_s and share of the total."""
+    entries = study.get("ledger") or []
+    whole = sum(e["joules"] for e in entries) or 1.0
+    rows = []
+    for stage in (*STAGES, *sorted({e["stage"] for e in entries} - set(STAGES))):
+        mine = [e for e in entries if e["stage"] == stage]
+        if mine:
+            total = sum_energy(mine)
+            rows.append({"stage": stage, **total, "share": total["joules"] / whole, "entries": len(mine)})
+    return rows
+
+
+def sum_energy(entries: Iterable[Row]) -> Row:
+    """The sum of at least one entry: bounds add, and measured + estimated is mixed."""
+    rows = list(entries)
+    kinds = {e["origin"] for e in rows}
+    total: Row = {
+        name: sum(e.get(name) or 0.0 for e in rows) for name in ("joules", "low", "high", "cpu_s", "duration_s")
+    }
+    return total | {"origin": kinds.pop() if len(kinds) == 1 else "mixed"}
+
+
+def origins(study: Study) -> list[str]:
+    """Where the energies come from, without repeats."""
+    energies = [t.get("energy_per_prediction") for t in trials(study)] + list(study.get("ledger") or [])
+    return sorted({e["origin"] for e in energies if e})
+
+
+def basis(study: Study) -> str | None:
+    """What ratios divide, in words."""
+    found = {t["ratio_to_baseline"]["basis"] for t in trials(study) if t.get("ratio_to_baseline")}
+    words = {"cpu_seconds": "CPU seconds", "dynamic_energy": "dynamic energy"}
+    return " and ".join(sorted(words.get(b, str(b)) for b in found)) or None
+
+
+def command(study: Study) -> str | None:
+    """The command line that made the study."""
+    words = (study.get("host") or {}).get("command")
+    return shlex.join(str(word) for word in words) if isinstance(words, list) and words else None
+
+
+def total(study: Study) -> Row | None:
+    """All joules of the study."""
+    if study.get("total"):
+        return dict(study["total"])
+    return sum_energy(study["ledger"]) if study.get("ledger") else None
+
+
+def verdict(study: Study) -> str:
+    """The study's sentence, or what there is to say before it has one."""
+    if study.get("verdict"):
+        return str(study["verdict"])
+    count = sum(t["status"] == "done" for t in trials(study))
+    return (
+        f"No verdict yet: the study ended early with {count} candidate{'s' * (count != 1)} measured; --resume goes on."
+    )
+
+
+def floor_line(study: Study) -> str:
+    """`f1 at least 0.719`, with the margin these rows can resolve where that is known."""
+    floor = study.get("floor")
+    if not floor or not _text.known(floor.get("value")):
+        return "no floor was set"
+    least = next((t["quality"]["greater_is_better"] for t in trials(study) if t.get("quality")), True)
+    line = f"{study['metric']} {'at least' if least else 'at most'} {_text.figure(floor['value'])}"
+    margin: Any = (recommended(study) or {}).get("floor_margin")
+    return f"{line} (these rows resolve {_text.figure(margin)})" if _text.known(margin) else line
+
+
+def payback_lines(study: Study) -> list[str]:
+    """When the search is paid back: `after 152 predictions (its own cost, 40.0 J)`, and for the whole study."""
+    chosen, payback = recommended(study), study.get("payback")
+    if chosen is None or not payback:
+        return []
+    if chosen["id"] == study.get("baseline"):
+        return ["never: the baseline stays, so nothing is saved"]
+    both = (("its own cost", chosen.get("cost"), "own"), ("the whole study", total(study), "study"))
+    return [_payback(what, cost, payback.get(f"{key}_predictions")) for what, cost, key in both]
+
+
+def _payback(what: str, cost: Row | None, count: float | None) -> str:
+    after = "never" if count is None else f"after {_text.number(count)} predictions"
+    return f"{after} ({what}, {_text.energy(cost)[0]})" if cost else f"{after} ({what})"
+
+
+def origin_lines(study: Study) -> list[str]:
+    """What is measured and what is estimated, said plainly."""
+    kinds, divides = origins(study), basis(study)
+    lines = []
+    if "estimated" in kinds or "mixed" in kinds:
+        lines.append("Joules are estimated from CPU time by a model of this processor: no counter gave them all.")
+    elif kinds:
+        lines.append("Joules are measured by counters.")
+    if divides:
+        how = f"Ratios are measured side by side, as {divides}, never by dividing two energies"
+        lines.append(f"{how}: they do not share the error of the model." if "estimated" in kinds else f"{how}.")
+    carbon = study.get("carbon") or {}
+    if not _text.known(carbon.get("grams_co2e")):
+        lines.append("Carbon is unknown: no grid was named.")
+    return lines
+
+
+def finished(study: Study) -> str:
+    """The day and the minute the last trial ended, in UTC."""
+    ends = [str(t["finished"]) for t in trials(study) if t.get("finished")]
+    return max(ends)[:16].replace("T", " ") + " UTC" if ends else ""
+
+
+def version(study: Study) -> str:
+    """The version that made the study."""
+    return str(((study.get("host") or {}).get("versions") or {}).get("trimwatt") or "")

@@ -1,0 +1,135 @@
+"""The model card that goes with an artifact: what it is, how well it does, what it takes, how to run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trimwatt.report import _study, _text
+
+Manifest = dict[str, Any]
+
+
+def card(study: dict[str, Any], manifest: Manifest) -> str:
+    """Markdown for `artifact/README.md`. Text from outside is escaped; code is in fences that it cannot end."""
+    trial = _study.recommended(study) or manifest.get("figures") or {}
+    parts = [
+        _what(study, trial, manifest), _quality(study, trial), _energy(study, trial), _run(manifest), _recipe(manifest),
+        _limits(study, manifest),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(study: dict[str, Any], trial: dict[str, Any], manifest: Manifest) -> str:
+    data = study.get("data") or {}
+    classes = manifest.get("classes")
+    lines = [
+        f"# {text(trial.get('name') or 'Model')}", "", text(_study.verdict(study)), "",
+        f"- task: {text(manifest['task'])}",
+        f"- data: {text(data.get('name') or 'not named')}{_rows(data)}",
+        f"- runtime: {text(manifest['runtime'])}",
+    ]  # fmt: skip
+    if classes:
+        lines.append(f"- classes: {text(', '.join(str(label) for label in classes[:20]))}{_more(len(classes) - 20)}")
+    lines.append(f"- size: {_text.size(trial.get('size_bytes'))}")
+    return "\n".join(lines)
+
+
+def _rows(data: dict[str, Any]) -> str:
+    rows = data.get("rows") or {}
+    return ", " + ", ".join(f"{count:,} {name} rows" for name, count in rows.items()) if rows else ""
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _quality(study: dict[str, Any], trial: dict[str, Any]) -> str:
+    lines = ["## Quality", ""]
+    for name, what in (
+        ("test_quality", "test rows, asked once at the end"),
+        ("quality", "validation rows, which chose"),
+    ):
+        value = trial.get(name)
+        if value:
+            figure, interval = _text.quality(value)
+            lines.append(f"- {text(value['metric'])} {figure} [{interval}] on {value['rows']:,} {what}")
+    grade = _text.grade(trial)
+    lines.append(f"- floor: {text(_study.floor_line(study))}" + (f"; {grade}" if grade else ""))
+    return "\n".join(lines)
+
+
+def _energy(study: dict[str, Any], trial: dict[str, Any]) -> str:
+    scenario = study.get("scenario") or {}
+    asked = f"batch size {scenario.get('batch_size', '?')}, {scenario.get('threads', '?')} thread(s)"
+    ratio, interval = _text.ratio(trial.get("ratio_to_baseline"))
+    latency = trial.get("latency_s") or {}
+    lines = ["## Energy", "", f"- {_text.energy_line(trial.get('energy_per_prediction'))}, a prediction; {asked}"]
+    if trial.get("ratio_to_baseline") and trial.get("id") != study.get("baseline"):
+        name = text((_study.baseline(study) or {}).get("name") or "the baseline")
+        lines.append(f"- {ratio} than {name}, the baseline [{interval}], as {_study.basis(study)}")
+    lines.append(f"- latency: {_text.seconds(latency.get('p50'))} median, {_text.seconds(latency.get('p95'))} at 95 %")
+    lines += [f"- pays back {text(line)}" for line in _study.payback_lines(study)]
+    return "\n".join([*lines, *(f"- {text(line)}" for line in _study.origin_lines(study))])
+
+
+def _run(manifest: Manifest) -> str:
+    lines = ["## Run it", "", "```", "trimwatt predict . DATA -o predictions.csv", "```"]
+    model = next((name for name in manifest["files"] if str(name).endswith(".onnx")), None)
+    if manifest["runtime"] == "onnxruntime" and model:
+        lines += ["", "or without trimwatt, by onnxruntime and numpy alone:", "", "```python", *_onnx(model, manifest)]
+        lines.append("```")
+    else:
+        lines += ["", "or from Python:", "", "```python", "import trimwatt as tw", "", 'model = tw.load(".")']
+        lines += ["labels = model.predict(rows)", "```"]
+    return "\n".join(lines)
+
+
+def _onnx(model: str, manifest: Manifest) -> list[str]:
+    described = manifest["input"]
+    answer = "prediction, probability" if manifest.get("classes") else "[prediction]"
+    start = ["import numpy as np", "import onnxruntime", "", f"session = onnxruntime.InferenceSession({_code(model)})"]
+    if described.get("named"):
+        rows = [f"    {_code(c['name'])}: {_column(c['dtype'])}," for c in described["columns"]]
+        return [*start, "rows = {", *rows, "}", f"{answer} = session.run(None, rows)"]
+    shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
+    rows = [f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored"]
+    return [*start, *rows, f'{answer} = session.run(None, {{"x": x}})']
+
+
+def _column(dtype: str) -> str:
+    return "np.array([[0.0]], np.float32)" if dtype.startswith("float") else 'np.array([[""]], object)'
+
+
+def _code(value: Any) -> str:
+    """A Python string that ends no fence."""
+    return ascii(str(value)).replace("`", "\\x60")
+
+
+def _recipe(manifest: Manifest) -> str:
+    steps = [f"{i}. {text(step.get('technique'))}{_given(step)}" for i, step in enumerate(manifest["recipe"], 1)]
+    return "\n".join(["## Recipe", "", *(steps or ["The model as it was given."])])
+
+
+def _given(step: dict[str, Any]) -> str:
+    shown = _text.parameters(step)
+    return f" ({text(shown)})" if shown else ""
+
+
+def _limits(study: dict[str, Any], manifest: Manifest) -> str:
+    lines = [
+        "## Limits", "",
+        "- Quality holds for rows like those of the study; it says nothing of other sources or of later times.",
+        "- Energy holds for the host, the batch size and the threads of the study; joules elsewhere differ.",
+    ]  # fmt: skip
+    if study.get("confirmed") is False:
+        lines.append("- **Not confirmed: on the test rows this model misses the floor.**")
+    lines += [f"- {text(warning)}" for warning in study.get("warnings") or []]
+    versions = ", ".join(f"{name} {value}" for name, value in (manifest.get("versions") or {}).items())
+    return "\n".join(
+        [*lines, "", f"Made {text(manifest.get('created') or 'at an unknown time')} with {text(versions)}."]
+    )
+
+
+def text(value: Any) -> str:
+    """Text from outside as plain Markdown text: one line, no markup, no HTML."""
+    return "".join("\\" + c if c in "\\`*_[]<>|#!" else c for c in _text.plain(value))

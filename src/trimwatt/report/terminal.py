@@ -1,0 +1,109 @@
+"""The outcome of a study in a terminal of 80 columns or more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from trimwatt.report import _study, _text
+from trimwatt.report.live import Live, line, symbol
+
+__all__ = ["Live", "line", "outcome", "places", "summary", "table"]
+
+
+def table(study: dict[str, Any]) -> Table:
+    """Every trial: two lines each, the figure above and its interval or grade below; the cheapest first.
+
+    The recommended one carries a star and the word; rows that were not measured give their reason.
+    """
+    result = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=False, header_style="dim")
+    result.add_column("", width=1)
+    result.add_column("candidate", min_width=16, ratio=1)
+    for name in (str(study.get("metric") or "quality"), "energy", "vs baseline", "latency\nsize", "to find"):
+        result.add_column(name, no_wrap=name.startswith("lat"))
+    for trial in _study.ranked(study):
+        if trial["status"] == "done":
+            result.add_row(*_cells(study, trial))
+    return result
+
+
+def _cells(study: dict[str, Any], trial: dict[str, Any]) -> list[Text]:
+    roles = _study.marks(study, trial)
+    mark, style = ("★", "bold green") if "recommended" in roles else symbol(trial)
+    bold = "bold" if "recommended" in roles else ""
+    energy, ratio = _text.energy(trial.get("energy_per_prediction")), _text.ratio(trial.get("ratio_to_baseline"))
+    quality = f"{_text.quality(trial.get('quality'))[0]} {_text.half_width(trial.get('quality'))}"
+    return [
+        Text(mark, style),
+        _two(trial["name"], ", ".join(roles) or trial["runtime"], bold),
+        _two(quality.strip(), _text.grade(trial), bold),
+        _two(*energy, bold),
+        _two("1 (itself)" if "baseline" in roles else ratio[0], ratio[1], bold),
+        _two(_text.seconds((trial.get("latency_s") or {}).get("p50")), _text.size(trial.get("size_bytes")), bold),
+        Text(_text.energy(trial.get("cost"))[0], bold),
+    ]
+
+
+def _two(above: str, below: str, style: str) -> Text:
+    return Text.assemble((_text.plain(above), style), "\n", (_text.plain(below), "dim"))
+
+
+def left_out(study: dict[str, Any]) -> list[Text]:
+    """A line for each trial that failed, was skipped or stopped, with its reason."""
+    lines = []
+    for trial in _study.ranked(study):
+        if trial["status"] != "done":
+            mark, style = symbol(trial)
+            why = f"{trial['status']}: {trial.get('reason') or 'no reason given'}"
+            lines.append(
+                Text.assemble((f"{mark} ", style), _text.plain(trial["name"]), ("  " + _text.plain(why), "dim"))
+            )
+    return lines
+
+
+def _facts(study: dict[str, Any]) -> list[tuple[str, str]]:
+    chosen = _study.recommended(study)
+    facts = [("floor", _study.floor_line(study))]
+    if chosen:
+        held = chosen.get("test_quality")
+        facts.append(("energy", f"{_text.energy_line(chosen.get('energy_per_prediction'))}, a prediction"))
+        if held:
+            value, interval = _text.quality(held)
+            facts.append(("test rows", f"{study['metric']} {value} [{interval}]"))
+    facts += [("pays back", text) for text in _study.payback_lines(study)]
+    if spent := _study.total(study):
+        facts.append(("study", _text.energy_line(spent)))
+    facts += [("origin", text) for text in _study.origin_lines(study)]
+    return facts + [("warning", str(text)) for text in study.get("warnings") or []]
+
+
+def summary(study: dict[str, Any]) -> Group:
+    """The verdict, what it rests on, when it pays back, and what is estimated."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    previous = None
+    for name, text in _facts(study):
+        grid.add_row("" if name == previous else name, escape(_text.plain(text)))
+        previous = name
+    return Group(Padding(Text(_text.plain(_study.verdict(study)), "bold"), (1, 0)), grid)
+
+
+def outcome(study: dict[str, Any]) -> Group:
+    """Table, what was left out, and summary: all that a study prints when it ends."""
+    return Group("", table(study), *left_out(study), summary(study))
+
+
+def places(files: list[Path], artifact: Path) -> Text:
+    """Where the outcome is, and what to type next."""
+    lines = [("written   ", str(path)) for path in files if path.is_file()]
+    if (artifact / "manifest.json").is_file():
+        lines += [("model     ", f"{artifact}{os.sep}"), ("next      ", f"trimwatt predict {artifact} DATA")]
+    return Text("\n").join([Text(""), *(Text.assemble((name, "dim"), where) for name, where in lines)])
