@@ -40,7 +40,18 @@ def tidy(model: bytes) -> Any:
             ort.InferenceSession(parsed.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise TrialFailed(f"ONNX Runtime refuses the model: {str(error).splitlines()[0][:300]}") from error
-        return described(_edit.load(path.read_bytes()))
+        tidied = _edit.load(path.read_bytes())
+    _name(tidied.graph)
+    return described(tidied)
+
+
+def _name(graph: Any) -> None:
+    """Give every node a name of its own (in place): techniques point at nodes by name."""
+    seen: set[str] = set()
+    for i, node in enumerate(graph.node):
+        if not node.name or node.name in seen:
+            node.name = f"{node.op_type}/{i}"
+        seen.add(node.name)
 
 
 def described(model: Any) -> Any:
@@ -181,13 +192,17 @@ def sample(workload: Workload, most: int) -> Rows:
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """Keep libraries from logging and printing: they warn of what has been seen to, and stdout is the caller's."""
+    import onnxruntime as ort
+
     root, before = logging.getLogger(), logging.root.manager.disable
     handlers = list(root.handlers)
     logging.disable(logging.CRITICAL)
+    ort.set_default_logger_severity(3)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
+        ort.set_default_logger_severity(2)
         logging.disable(before)
         # logging.warning() installs a handler where there is none
         root.handlers[:] = handlers

@@ -1,16 +1,29 @@
-"""Where a quantized graph meets the outside: pixels that are 8-bit already, scores that need not be."""
+"""Where a graph meets the quantizer, and a quantized graph the outside."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from trimwatt.technique import _graph
 
 
-def open_edges(model: Any) -> None:
-    """Drop conversions that the ends of the graph do not need (in place)."""
+def flatten_biases(graph: Any) -> None:
+    """Biases (1, out) as (out,) (in place): the quantizer knows no others."""
+    known = _graph.arrays(graph)
+    for node in graph.node:
+        bias = known.get(node.input[2]) if node.op_type == "Gemm" and len(node.input) > 2 else None
+        if bias is not None and bias.ndim != 1:
+            out = known[node.input[1]].shape[0 if _graph.attribute(node, "transB", 0) else 1]
+            flat = np.broadcast_to(bias.reshape(-1), (out,))
+            node.input[2] = _graph.constant(graph, f"{node.output[0]}/bias", flat, bias.dtype)
+
+
+def open_edges(model: Any, kinds: frozenset[str]) -> None:
+    """Drop conversions that nothing needs (in place). kinds: operators that have an int8 kernel."""
     _take_bytes_as_they_are(model.graph)
-    _answer_in_float(model.graph)
+    _answer_in_float(model.graph, kinds)
 
 
 def _take_bytes_as_they_are(graph: Any) -> None:
@@ -27,20 +40,18 @@ def _take_bytes_as_they_are(graph: Any) -> None:
         graph.node.remove(node)
 
 
-def _answer_in_float(graph: Any) -> None:
-    """The last layer's sums become scores directly: 256 levels are too few to rank rows by."""
-    for entry in graph.output:
+def _answer_in_float(graph: Any, kinds: frozenset[str]) -> None:
+    """Sums of a dense layer that go to an answer or a float operator stay sums: 256 levels rank rows badly."""
+    for reader in [node for node in graph.node if node.op_type == "DequantizeLinear"]:
         makers, takers = _graph.makers(graph), _graph.takers(graph)
-        reader = makers.get(entry.name)
-        writer = makers.get(reader.input[0]) if reader is not None else None
-        layer = makers.get(writer.input[0]) if writer is not None else None
-        if reader is None or writer is None or layer is None:
+        writer = makers.get(reader.input[0])
+        layer = makers.get(writer.input[0]) if writer is not None and writer.op_type == "QuantizeLinear" else None
+        if writer is None or layer is None or layer.op_type not in ("Gemm", "MatMul"):
             continue
-        chain = (layer.op_type, writer.op_type, reader.op_type)
-        if chain[0] not in ("Gemm", "MatMul") or chain[1:] != ("QuantizeLinear", "DequantizeLinear"):
-            continue
-        if len(takers[writer.output[0]]) > 1 or len(takers[layer.output[0]]) > 1:
+        wanted = [taker for taker in takers[reader.output[0]] if taker is not None]
+        alone = len(takers[writer.output[0]]) == 1 and len(takers[layer.output[0]]) == 1
+        if not alone or any(taker.op_type in kinds for taker in wanted):
             continue
         graph.node.remove(reader)
         graph.node.remove(writer)
-        layer.output[0] = entry.name
+        layer.output[0] = reader.output[0]

@@ -1,0 +1,205 @@
+"""Static int8: the contract, where it is exact, where it refuses, and what the graph is afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx_samples import cnn, dense, job, mlp, model
+
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.onnx import lower, scores
+from trimwatt.framework.onnx.run import open_session
+from trimwatt.technique import _graph, apply
+from trimwatt.technique.quantize import StaticInt8, _clean
+from trimwatt.testing import samples
+from trimwatt.testing.technique import TechniqueContract
+from trimwatt.workload import Array, Workload
+
+
+class TestContract(TechniqueContract):
+    @pytest.fixture
+    def technique(self) -> StaticInt8:
+        return StaticInt8(calibration_rows=50)
+
+    @pytest.fixture
+    def workload(self) -> Workload:
+        return mlp()
+
+
+def images(shape: tuple[int, ...], rows: int = 90) -> Array:
+    return np.random.default_rng(1).integers(0, 256, (rows, *shape)).astype(np.uint8)
+
+
+# stored shape, transposition to channels first, output channels, stride, padding
+LAYOUTS = {
+    "channels last": ((16, 16, 3), (0, 3, 1, 2), 16, 1, 1),
+    "channels first": ((3, 16, 16), None, 16, 1, 1),
+    "grey": ((16, 16), None, 16, 1, 1),
+    "wide": ((16, 16, 3), (0, 3, 1, 2), 64, 1, 1),
+    "stride": ((16, 16, 3), (0, 3, 1, 2), 16, 2, 1),
+    "no padding": ((16, 16, 3), (0, 3, 1, 2), 16, 1, 0),
+    "odd": ((15, 13, 3), (0, 3, 1, 2), 16, 1, 1),
+    "much padding": ((16, 16, 3), (0, 3, 1, 2), 8, 1, 2),
+}
+
+
+def made(layout: str) -> tuple[bytes, Array]:
+    shape, order, outputs, stride, pads = LAYOUTS[layout]
+    return cnn(["n", *shape], order, outputs, stride, pads, grey=len(shape) == 2), images(shape)
+
+
+def operators(model: bytes) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load_model_from_string(model).graph.node)
+
+
+def optimised(model: bytes, folder: Path) -> Counter[str]:
+    """The operators ONNX Runtime really runs."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(folder / "run.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(folder / "run.onnx").graph.node)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_cleaning_changes_no_answer(layout: str) -> None:
+    source, x = made(layout)
+    cleaned = _graph.finished(_clean.cleaned(_graph.tidy(source), {"x": x[:8]}))
+    assert "DequantizeLinear" in operators(cleaned) and "Slice" not in operators(cleaned)
+    before, after = (open_session(m).run(None, {"x": x})[0] for m in (source, cleaned))
+    np.testing.assert_allclose(after, before, atol=1e-5 * np.ptp(before) + 1e-5)
+
+
+@pytest.mark.parametrize("layout", ["channels last", "channels first", "grey", "no padding"])
+def test_pixels_enter_as_they_are(layout: str, tmp_path: Path) -> None:
+    source, x = made(layout)
+    work = job(source, x)
+    run = optimised(apply(StaticInt8(calibration_rows=30), work).model, tmp_path)
+    assert run["QLinearConv"] == 3 and run["QLinearAdd"] == 1, run
+    left_in_float = {"Conv", "Cast", "Div", "Sub", "Mul", "Slice", "QuantizeLinear", "ReduceMean"}
+    assert not left_in_float & set(run), run
+    assert run["DequantizeLinear"] <= 1
+
+
+def test_without_cleaning_scaling_and_shortcut_stay_in_float(tmp_path: Path) -> None:
+    source, x = made("channels last")
+    run = optimised(apply(StaticInt8(calibration_rows=30, clean=False), job(source, x)).model, tmp_path)
+    assert run["QLinearConv"] == 2 and run["Pad"] and run["Cast"] and run["Div"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_int8_answers_nearly_as_float(layout: str) -> None:
+    source, x = made(layout)
+    quantized = apply(StaticInt8(calibration_rows=30), job(source, x)).model
+    before, after = (open_session(m).run(None, {"x": x})[0] for m in (source, quantized))
+    assert np.abs(after - before).max() < 0.05 * np.ptp(before)
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_weights_and_activations_on_the_grid_are_kept_exactly(activations: Any) -> None:
+    """One layer whose weights and rows are multiples of their own scales."""
+    rng = np.random.default_rng(5)
+    levels = np.concatenate([rng.integers(-127, 128, (29, 4)), np.full((1, 4), 127)])
+    nodes, _ = dense(0, (30, 4))
+    weights = {"w0": (levels / 64).astype(np.float32), "b0": np.zeros(4, np.float32)}
+    x = rng.integers(-128, 128, (90, 30)).astype(np.float32)
+    x[:, 0], x[:, 1] = -128, 127
+    work = job(model(nodes, weights, ["n", 30]), x)
+    quantized = apply(StaticInt8(activations=activations, calibration_rows=30), work).model
+    before, after = (open_session(m).run(None, {"x": x})[0] for m in (work.model, quantized))
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-3)
+
+
+def test_scores_are_not_rounded_to_256_levels() -> None:
+    work = mlp()
+    quantized = apply(StaticInt8(), work)
+    assert len(np.unique(scores(quantized, work.rows.val.x)[:, 0])) > 100
+    agree = scores(quantized, work.rows.val.x).argmax(1) == scores(work, work.rows.val.x).argmax(1)
+    assert agree.mean() > 0.95
+
+
+def test_kept_layers_stay_in_float() -> None:
+    source, x = made("channels last")
+    work = job(source, x)
+
+    def floats(*kept: str) -> int:
+        graph = onnx.load_model_from_string(apply(StaticInt8(keep_float=kept, calibration_rows=9), work).model).graph
+        known = {tensor.name: tensor.data_type for tensor in graph.initializer}
+        return sum(
+            known.get(node.input[1]) == onnx.TensorProto.FLOAT for node in graph.node if node.op_type in _graph.LAYERS
+        )
+
+    assert floats() == 0
+    assert floats("first") == floats("last") == floats("second conv") == 1
+    assert floats("first", "second conv", "last") == 3
+
+
+def test_a_layer_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        InputError, match=r"keep_float names 'conv9', which is no layer of this model; layers are .*layer0"
+    ):
+        nodes, weights = dense(0, (8, 6, 4))
+        rows = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+        apply(StaticInt8(keep_float=("conv9",)), job(model(nodes, weights, ["n", 8]), rows))
+
+
+def test_trees_have_nothing_to_quantize() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    given = samples.digits()
+    tree = DecisionTreeClassifier(max_depth=4, random_state=0).fit(given.rows.train.x, given.rows.train.y)
+    work = lower(replace(given, model=tree, form="sklearn", outputs="probabilities"))
+    with pytest.raises(TrialFailed, match=r"no layer of this model has an int8 kernel: .*TreeEnsembleClassifier 1"):
+        apply(StaticInt8(), work)
+
+
+def test_twice_is_refused() -> None:
+    once = apply(StaticInt8(calibration_rows=20), mlp())
+    with pytest.raises(TrialFailed, match="quantized already"):
+        apply(StaticInt8(), once)
+
+
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
+def test_other_ways_to_find_ranges(method: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    work = mlp()
+    quantized = apply(StaticInt8(method=method, calibration_rows=60), work)
+    agree = scores(quantized, work.rows.val.x).argmax(1) == scores(work, work.rows.val.x).argmax(1)
+    assert agree.mean() > 0.9
+    assert capfd.readouterr() == ("", "")
+
+
+def test_says_nothing_and_leaves_no_handler(capfd: pytest.CaptureFixture[str]) -> None:
+    before = list(logging.getLogger().handlers)
+    apply(StaticInt8(calibration_rows=20), mlp())
+    assert logging.getLogger().handlers == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_stale_sizes_in_the_file_do_no_harm() -> None:
+    nodes, weights = dense(0, (8, 16, 4))
+    broken = onnx.load_model_from_string(model(nodes, weights, ["n", 8]))
+    broken.graph.value_info.append(onnx.helper.make_tensor_value_info("h0", onnx.TensorProto.FLOAT, ["n", 1024]))
+    rows = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    apply(StaticInt8(calibration_rows=20), job(broken.SerializeToString(), rows))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"activations": "int4"}, "activations is 'uint8' or 'int8', got 'int4'"),
+        ({"method": "max"}, "method is one of minmax, percentile, entropy, got 'max'"),
+        ({"keep_float": "last"}, r"keep_float is a tuple of layers, got 'last'; write \('last',\)"),
+        ({"calibration_rows": 0}, "calibration_rows is a whole number from 1, got 0"),
+    ],
+)
+def test_wrong_parameters_are_explained(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        StaticInt8(**wrong)
