@@ -81,10 +81,12 @@ def adopt(workload: Workload) -> Workload:
 
 
 def _outputs(estimator: Any) -> Outputs:
-    # a SVC has predict_proba by name only, until asked for probabilities when it was made
-    for name, outputs in (("predict_proba", "probabilities"), ("decision_function", "logits")):
-        if hasattr(estimator, name):
-            return outputs  # type: ignore[return-value]
+    # a SVC's probabilities come from a second model that may contradict its own labels
+    by_margin = type(last_step(estimator)).__name__ in ("SVC", "NuSVC")
+    if hasattr(estimator, "predict_proba") and not by_margin:
+        return "probabilities"
+    if hasattr(estimator, "decision_function"):
+        return "logits"
     kind = type(estimator).__name__
     raise InputError(f"{kind} gives no scores of classes; wrap it in sklearn.calibration.CalibratedClassifierCV")
 
@@ -136,7 +138,7 @@ def _try(workload: Workload) -> None:
 
 def parameters(workload: Workload) -> int | None:
     """Fitted numbers: weights, thresholds and leaves of trees, kept rows of neighbours; None where not known."""
-    estimator = _last(workload.model)
+    estimator = last_step(workload.model)
     if hasattr(estimator, "coefs_"):
         return sum(int(a.size) for a in (*estimator.coefs_, *estimator.intercepts_))
     if hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):
@@ -159,7 +161,7 @@ def _trees(estimator: Any) -> list[tuple[int, int]]:
 
 def macs(workload: Workload) -> int | None:
     """Multiply-accumulates for one row; None for trees and what is not known."""
-    estimator = _last(workload.model)
+    estimator = last_step(workload.model)
     if hasattr(estimator, "coefs_"):
         return sum(int(a.size) for a in estimator.coefs_)
     if hasattr(estimator, "coef_"):
@@ -167,6 +169,6 @@ def macs(workload: Workload) -> int | None:
     return int(estimator._fit_X.size) if hasattr(estimator, "_fit_X") else None
 
 
-def _last(estimator: Any) -> Any:
+def last_step(estimator: Any) -> Any:
     """The model at the end of a pipeline."""
-    return _last(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator
+    return last_step(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator

@@ -13,6 +13,7 @@ from trimwatt.framework.onnx import _edit, run
 from trimwatt.workload import Decide, Workload, take
 
 _OUTPUTS = ("prediction", "probability")
+_CORE = "decide/given"
 
 
 def join(workload: Workload) -> bytes:
@@ -28,7 +29,7 @@ def join(workload: Workload) -> bytes:
         del model.graph.value_info[:]
     models = _edit.raise_to_common(models)
     tail = _graph.Graph("decide")
-    raw = _Raw("core/out", _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
+    raw = _Raw(_CORE, _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
     outputs = _values(tail, raw) if workload.outputs == "values" else _classes(tail, raw, workload)
     return _assembled(models, tail, outputs)
 
@@ -151,10 +152,10 @@ def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any]) -> byt
     if len(models) > 1:
         _prefix(models[0], "prepare/", keep={entry.name for entry in inputs})
         given = {_edit.free_inputs(models[1])[0].name: models[0].graph.output[0].name}
-        _prefix(models[1], "core/", given, {models[1].graph.output[0].name: "core/out"})
+        _prefix(models[1], "core/", given, {models[1].graph.output[0].name: _CORE})
     else:
         kept = {entry.name: entry.name for entry in inputs}
-        _prefix(models[0], "core/", kept, {models[0].graph.output[0].name: "core/out"})
+        _prefix(models[0], "core/", kept, {models[0].graph.output[0].name: _CORE})
     nodes = [node for model in models for node in model.graph.node] + tail.nodes
     constants = [tensor for model in models for tensor in model.graph.initializer] + tail.constants
     graph = onnx.helper.make_graph(nodes, "trimwatt", [_batched(entry) for entry in inputs], outputs, constants)

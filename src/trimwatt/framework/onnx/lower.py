@@ -13,7 +13,8 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
-from trimwatt.framework.onnx import _edit
+from trimwatt.framework.onnx import _edit, _labels, run
+from trimwatt.framework.sklearn import last_step
 from trimwatt.workload import Array, Workload
 
 
@@ -36,7 +37,12 @@ def lower(workload: Workload) -> Workload:
 def _from_sklearn(workload: Workload) -> bytes:
     inputs = _inputs(workload)
     model = _converted(workload, [(name, _initial(array)) for name, array in inputs.items()])
+    # skl2onnx writes "hours per week" as hours_per_week
+    _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
+    _labels.unzip(model)
     _edit.keep_outputs(model, [_output(model, workload)])
+    if workload.outputs == "logits" and len(workload.rows.classes or ()) == 2:
+        _second_column(model, inputs)
     _same_missing(model)
     if "x" in inputs and workload.prepare is None:
         _accept(model, inputs["x"].dtype)
@@ -61,18 +67,30 @@ def _initial(array: Array) -> Any:
 def _converted(workload: Workload, initial: list[tuple[str, Any]]) -> Any:
     skl2onnx = require("skl2onnx", "onnx", "Exporting scikit-learn models")
     versions = {"": _graph.OPSET, "ai.onnx.ml": _graph.ML_OPSET}
-    given: dict[str, Any] = {}
-    if workload.task == "classification":
-        given["options"] = {"zipmap": False} | ({"raw_scores": True} if workload.outputs == "logits" else {})
-    try:
-        with warnings.catch_warnings(), _plain_attributes():
-            warnings.simplefilter("ignore")
-            return skl2onnx.convert_sklearn(
-                workload.model, initial_types=initial, target_opset=versions, name="core", **given
-            )
-    except Exception as error:  # converters raise anything, from RuntimeError to IndexError
-        name = type(workload.model).__name__
-        raise TrialFailed(f"scikit-learn's {name} cannot be exported to ONNX: {_first_line(error)}") from error
+    name = type(workload.model).__name__
+    for options in _options(workload):
+        try:
+            with warnings.catch_warnings(), _plain_attributes():
+                warnings.simplefilter("ignore")
+                return skl2onnx.convert_sklearn(
+                    workload.model, name="core", initial_types=initial, target_opset=versions, options=options
+                )
+        except NameError as error:  # what skl2onnx raises for an option that an estimator does not have
+            reason: Exception = error
+        except Exception as error:  # converters raise anything, from RuntimeError to IndexError
+            reason = error
+            break
+    raise TrialFailed(f"scikit-learn's {name} cannot be exported to ONNX: {_first_line(reason)}") from reason
+
+
+def _options(workload: Workload) -> list[dict[Any, Any]]:
+    """What to ask of the converter, the best first; not every estimator knows every option."""
+    if workload.task == "regression":
+        return [{}]
+    if workload.outputs != "logits":
+        return [{"zipmap": False}, {}]
+    last = id(last_step(workload.model))
+    return [{last: {"zipmap": False, "raw_scores": True}}, {last: {"raw_scores": True}}]
 
 
 def _first_line(error: Exception) -> str:
@@ -102,6 +120,21 @@ def _output(model: Any, workload: Workload) -> str:
     """The float output: the second of (label, probabilities), the only one of a regressor."""
     names = [entry.name for entry in model.graph.output]
     return str(names[0] if workload.task == "regression" else names[-1])
+
+
+def _second_column(model: Any, inputs: dict[str, Array]) -> None:
+    """Of two decision values (-s, s) keep s, which is all that scikit-learn gives (in place)."""
+    import onnx
+
+    one = {name: v if v.dtype.kind in "OU" else v.astype(np.float32) for name, v in inputs.items()}
+    session = run.open_session(bytes(model.SerializeToString()))
+    (got,) = session.run(None, {name: v.reshape(1, -1) for name, v in one.items()})
+    if got.shape[1:] != (2,):
+        return
+    both = model.graph.output[0].name
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1], dtype=np.int64), "decision/second"))
+    model.graph.node.append(onnx.helper.make_node("Gather", [both, "decision/second"], ["decision"], axis=1))
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("decision", onnx.TensorProto.FLOAT, [None, 1]))
 
 
 def _same_missing(model: Any) -> None:

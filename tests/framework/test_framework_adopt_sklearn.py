@@ -1,0 +1,136 @@
+"""Taking in scikit-learn estimators that users bring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from trimwatt.errors import InputError
+from trimwatt.framework import sklearn
+from trimwatt.framework.rows import as_request, from_request, to_frame
+from trimwatt.testing import samples
+from trimwatt.workload import Workload
+
+
+def _labelled(classes: tuple[Any, ...]) -> tuple[Workload, np.ndarray]:
+    work = samples.digits(rows=300)
+    keep = {name: getattr(work.rows, name) for name in ("train", "val", "test")}
+    few = {name: part.take(np.flatnonzero(part.y < len(classes))) for name, part in keep.items()}
+    data = replace(work.rows, classes=classes, **few)
+    return replace(work, data=data), np.asarray(classes)[data.train.y]
+
+
+def _quick() -> LogisticRegression:
+    return LogisticRegression(max_iter=9999, tol=1)
+
+
+def _accuracy(work: Workload) -> float:
+    rows = work.rows.val
+    return float((sklearn.scores(work, rows.x).argmax(1) == rows.y).mean())
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), (1, 2, 3), (10, 20, 30)])
+@pytest.mark.parametrize("on", ["labels", "codes", "nothing"])
+def test_it_is_fitted_on_labels_on_codes_or_not_at_all(classes: tuple[Any, ...], on: str) -> None:
+    work, labels = _labelled(classes)
+    model = LogisticRegression(max_iter=200)
+    if on != "nothing":
+        model.fit(work.rows.train.x, labels if on == "labels" else work.rows.train.y)
+    adopted = sklearn.adopt(replace(work, model=model))
+    assert adopted.form == "sklearn" and adopted.outputs == "probabilities"
+    assert _accuracy(adopted) > 0.9
+    assert hasattr(model, "classes_") == (on != "nothing")
+
+
+def test_a_class_that_the_model_never_saw_gets_no_probability() -> None:
+    work, labels = _labelled(("a", "b", "c", "d"))
+    seen = labels != "b"
+    model = LogisticRegression(max_iter=200).fit(work.rows.train.x[seen], labels[seen])
+    adopted = sklearn.adopt(replace(work, model=model))
+    assert adopted.class_columns == (0, 2, 3)
+    assert (sklearn.scores(adopted, work.rows.val.x)[:, 1] == 0).all()
+
+
+def test_a_pipeline_gets_its_columns_by_name() -> None:
+    work = samples.people()
+    steps = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["town", "work"]))
+    adopted = sklearn.adopt(replace(work, model=make_pipeline(steps, LogisticRegression())))
+    assert adopted.prepare is None and adopted.decide == work.decide
+    assert "nan" in [str(c) for c in adopted.model[0].transformers_[0][1].categories_[1]]
+    assert sklearn.scores(adopted, work.rows.val.x).shape == (len(work.rows.val), 2)
+
+
+def test_fitting_leaves_rows_for_the_threshold() -> None:
+    work = samples.people()
+    assert len(sklearn.training_rows(work)) < len(work.rows.train)
+    assert len(sklearn.training_rows(samples.digits())) == len(samples.digits().rows.train)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda w, y: LinearRegression().fit(w.rows.train.x, w.rows.train.y), "the task is classification, and Lin"),
+        (
+            lambda w, y: _quick().fit(w.rows.train.x, np.char.add(y, "!")),
+            r"fitted on classes 'a!', 'b!', 'c!', the data have 'a', 'b', 'c'",
+        ),
+        (
+            lambda w, y: _quick().fit(w.rows.train.x[:, :9], y),
+            "cannot take the rows as they are stored: X has 64 features",
+        ),
+    ],
+)
+def test_what_does_not_fit_says_why(make: Any, message: str) -> None:
+    work, labels = _labelled(("a", "b", "c"))
+    with pytest.raises(InputError, match=message):
+        sklearn.adopt(replace(work, model=make(work, labels)))
+
+
+def test_labels_without_scores_are_refused_with_what_to_do() -> None:
+    from sklearn.linear_model import Perceptron
+    from sklearn.svm import SVC
+
+    work, _ = _labelled(("a", "b", "c"))
+    assert sklearn.adopt(replace(work, model=Perceptron())).outputs == "logits"
+    assert sklearn.adopt(replace(work, model=SVC())).outputs == "logits"
+
+    class LabelsOnly(LogisticRegression):
+        predict_proba = decision_function = property()
+
+    with pytest.raises(InputError, match="LabelsOnly gives no scores of classes; wrap it"):
+        sklearn.adopt(replace(work, model=LabelsOnly(max_iter=200)))
+
+
+def test_a_frame_holds_the_columns_and_comes_back() -> None:
+    x = samples.people().rows.val.x
+    assert isinstance(x, dict)
+    frame = to_frame(x)
+    assert list(frame) == list(x)
+    assert frame["work"].isna().sum() == (x["work"] == "").sum() > 0
+    back = from_request(frame, frozenset({"work", "town"}))
+    assert isinstance(back, dict)
+    for name, column in x.items():
+        np.testing.assert_array_equal(back[name], column)
+        assert back[name].dtype == column.dtype
+    assert as_request(x, "dict") is x
+    with pytest.raises(InputError, match="a DataFrame needs named columns"):
+        as_request(np.zeros((2, 2)), "frame")
+
+
+def test_frames_as_pandas_reads_them_become_rows() -> None:
+    import io
+
+    import pandas as pd
+
+    frame = pd.read_csv(io.StringIO('n,t\n1,a\n,"b, c"\n3,\n'))
+    back = from_request(frame, frozenset({"t"}))
+    assert isinstance(back, dict)
+    np.testing.assert_array_equal(back["n"], np.array([1, np.nan, 3], np.float32))
+    assert back["t"].tolist() == ["a", "b, c", ""] and back["t"].dtype == object
