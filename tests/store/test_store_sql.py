@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -130,10 +132,19 @@ def test_a_url_of_no_known_database_is_refused_without_repeating_it(tmp_path: Pa
     assert "TRIMWATT_STORE is not the URL" in refusal(lambda: open_store(tmp_path, url))
 
 
-def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pg8000", None)
-    with pytest.raises(MissingExtra, match="pip install pg8000"):
-        open_store(tmp_path, "postgresql+pg8000://me:secret@host/name")
+@pytest.mark.parametrize(
+    ("url", "driver", "package"),
+    [
+        ("postgresql://me:secret@host/name", "psycopg", "trimwatt[postgresql]"),
+        ("mysql://host/name", "MySQLdb", "MySQLdb"),
+    ],
+)
+def test_a_missing_driver_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, driver: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(MissingExtra, match=re.escape(f"pip install '{package}'")):
+        open_store(tmp_path, url)
 
 
 def test_the_environment_names_a_shared_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,9 @@ def connect(where: str | Path) -> sa.Engine:
             "write it like sqlite:////folder/studies.db or postgresql://user@host/studies"
         ) from error
     except ModuleNotFoundError as error:
+        package = "trimwatt[postgresql]" if error.name == "psycopg" else error.name
         raise MissingExtra(
-            f"this database needs {error.name}, which is not installed; run: pip install {error.name}"
+            f"a store on this server needs {error.name}, which is not installed; run: pip install '{package}'"
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
