@@ -45,7 +45,10 @@ class Study(studies.Study):
         """One row a trial, nested figures as columns such as quality.value."""
         from trimwatt._imports import require
 
-        return require("pandas", "sklearn", "A table of trials").json_normalize(self.to_dict()["trials"])
+        table: pandas.DataFrame = require("pandas", "sklearn", "A table of trials").json_normalize(
+            self.to_dict()["trials"]
+        )
+        return table
 
     def _repr_html_(self) -> str:
         return reports.snippet(self.to_dict())

@@ -85,7 +85,7 @@ def test_what_saves_nothing_never_pays_back() -> None:
 
 
 def test_points_meant_as_percent_are_caught() -> None:
-    with pytest.raises(InputError, match="did you mean 0.01"):
+    with pytest.raises(InputError, match=r"did you mean 0\.01"):
         Options(max_drop=1)
 
 
