@@ -17,6 +17,7 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
     from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.lower import Lower
+    from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.channels import PruneChannels
     from trimwatt.technique.prune.dense import PruneDense
     from trimwatt.technique.quantize import StaticInt8
@@ -24,7 +25,7 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        Boosted, FineTune, Forest, Linear, Lower, Mlp, Neighbours, PruneChannels, PruneDense,
+        Boosted, FineTune, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense,
         SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
     )  # fmt: skip
 

@@ -1,0 +1,75 @@
+"""PyTorch modules as ONNX."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+from trimwatt.errors import TrialFailed
+from trimwatt.framework.torch.run import evaluated, example
+from trimwatt.workload import Workload
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+OPSET = 17
+
+
+def to_onnx(workload: Workload) -> bytes:
+    """The module as a serialized ONNX model, rows on a free first axis, batch normalization folded.
+
+    Its one input is called `prepared` (float32, what `prepare` gives) or `x` (rows as stored), its output `scores`.
+    Preprocessing and decision are not in it. Raises TrialFailed where neither exporter can.
+    """
+    module, rows = evaluated(workload.model), example(workload)
+    name = "x" if workload.prepare is None else "prepared"
+    try:
+        return _traced(module, rows, name)
+    except Exception as first:  # whatever a tracer trips over, the other exporter may not
+        try:
+            return _captured(module, rows, name)
+        except Exception as second:
+            raise TrialFailed(f"the module does not export to ONNX: {_line(first)}; and {_line(second)}") from second
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
+
+
+def _traced(module: nn.Module, rows: torch.Tensor, name: str) -> bytes:
+    """By tracing: ten times as fast as capturing, and smaller files."""
+    import torch
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (rows,), cast(Any, buffer), input_names=[name], output_names=["scores"],
+            dynamic_axes={name: {0: "n"}, "scores": {0: "n"}}, opset_version=OPSET,
+            do_constant_folding=True, dynamo=False,
+        )  # fmt: skip
+    return buffer.getvalue()
+
+
+def _captured(module: nn.Module, rows: torch.Tensor, name: str) -> bytes:
+    """By torch.export, for modules that the tracer does not know how to follow."""
+    import torch
+
+    quiet = logging.getLogger("torch.onnx")
+    before, quiet.disabled = quiet.disabled, True
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module, (rows,), input_names=[name], output_names=["scores"],
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), dynamo=True, verbose=False,
+            )  # fmt: skip
+    finally:
+        quiet.disabled = before
+    if program is None:
+        raise TrialFailed("the exporter gave nothing")
+    return bytes(program.model_proto.SerializeToString())

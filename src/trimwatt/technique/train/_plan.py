@@ -1,0 +1,45 @@
+"""What all training steps share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimwatt.errors import InputError
+from trimwatt.technique._base import Technique
+
+
+@dataclass(frozen=True)
+class Training(Technique):
+    """Gradient descent on the training rows, 15 % of them held out to keep the best epoch.
+
+    epochs: passes over the rows, 0 leaves the model as it is. learning_rate: the peak; it rises over the first tenth
+    of the steps and falls to zero by half a cosine. batch: rows a step. patience: epochs without a better held-out
+    loss after which to stop, None never. weight_decay: of weights, not of biases and normalization. optimizer:
+    "adamw" or "sgd" (Nesterov momentum 0.9). flip: mirror images left to right by coin. shift: move images by up to
+    so many pixels. precision: "float32" or "bfloat16" (autocast; half the time on processors with AMX or
+    AVX512-BF16, slower on others). max_seconds: end earlier, at the price of repeatability; None never.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    batch: int = 64
+    patience: int | None = 4
+    weight_decay: float = 1e-4
+    optimizer: str = "adamw"
+    flip: bool = False
+    shift: int = 0
+    precision: str = "float32"
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("batch", 1), ("patience", 1), ("shift", 0), ("weight_decay", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} is a number from {least}, got {value}")
+        for name in ("learning_rate", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} is a number above zero, got {value}")
+        for name, known in (("optimizer", ("adamw", "sgd")), ("precision", ("float32", "bfloat16"))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is {' or '.join(known)}, got {getattr(self, name)!r}")

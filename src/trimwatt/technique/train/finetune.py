@@ -1,0 +1,33 @@
+"""Training on from what a network knows already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from trimwatt._imports import require
+from trimwatt.technique._base import applies_to
+from trimwatt.technique.train._plan import Training
+from trimwatt.workload import Workload
+
+
+@dataclass(frozen=True)
+class FineTune(Training):
+    """Train a network further, as after pruning: few epochs; what held-out rows liked best is kept, even the start."""
+
+    name: ClassVar[str] = "finetune"
+    family: ClassVar[str] = "training"
+    reference: ClassVar[str] = "Han et al. 2015, arXiv:1506.02626"
+    needs: ClassVar[frozenset[str]] = frozenset({"torch"})
+    stage: ClassVar[str] = "train"
+
+    epochs: int = 2
+    patience: int | None = None
+
+
+@applies_to(FineTune, "torch")
+def _finetune(technique: FineTune, workload: Workload) -> Workload:
+    require("torch", "torch", "Training")
+    from trimwatt.framework.torch import fit
+
+    return replace(workload, model=fit(workload, technique))
