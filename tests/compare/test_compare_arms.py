@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from trimwatt.meter import usage
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.testing import samples
+from trimwatt.testing.arm import ArmContract
 from trimwatt.workload import Workload, take
 
 
@@ -142,9 +144,29 @@ def test_requests_have_the_scenarios_form() -> None:
     assert frame.shape == (2, 2)
 
 
+def test_a_block_goes_on_where_the_last_ended() -> None:
+    asked: list[int] = []
+    endless = cycle([1, 2, 3])
+    host.block(asked.append, endless, 2)
+    assert host.block(asked.append, endless, 5).requests == 5
+    assert asked == [1, 2, 3, 1, 2, 3, 1]
+
+
 def test_a_callable_is_an_arm() -> None:
     calls: list[int] = []
     arm = CallableArm(lambda: calls.append(1), "count")
     assert arm.run(7).requests == 7
     assert len(calls) == 7
     assert arm.name == "count"
+
+
+class TestSessionArm(ArmContract):
+    @pytest.fixture
+    def arm(self, arm: SessionArm) -> SessionArm:
+        return arm
+
+
+class TestCallableArm(ArmContract):
+    @pytest.fixture
+    def arm(self) -> CallableArm:
+        return CallableArm(lambda: sum(range(2000)), "sum")

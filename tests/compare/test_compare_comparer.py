@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from simulated_host import Host, SimulatedArm
 
+from trimwatt.compare._base import Block
 from trimwatt.compare.arms import CallableArm
 from trimwatt.compare.comparer import compare, screen, self_test
 from trimwatt.compare.pairing import size_block, warm_up
@@ -16,6 +17,7 @@ from trimwatt.compare.result import SelfTest, verdict
 from trimwatt.compare.statistics import Interval
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.meter import cpu_model
+from trimwatt.meter.fake import Clock, FakeMeter
 
 TWO_CORES = Plan(cores=frozenset({0, 1}))
 
@@ -119,7 +121,7 @@ def test_warm_up_drops_ten_to_twenty_blocks() -> None:
 
 def test_an_arm_without_cpu_time_fails_its_trial() -> None:
     class Idle(SimulatedArm):
-        def run(self, count: int):  # type: ignore[no-untyped-def]
+        def run(self, count: int) -> Block:
             return replace(super().run(count), cpu_s=0.0, wall_s=3.0)
 
     with pytest.raises(TrialFailed, match="no CPU time"):
@@ -154,6 +156,7 @@ def test_a_self_test_that_misses_one_reports_all_it_saw() -> None:
         ((0.0, -0.05, 0.01), "inconclusive"),
         ((0.01, 0.005, 0.015), "tied"),
         ((0.025, 0.001, 0.05), "inconclusive"),
+        ((-0.025, -0.05, -0.001), "inconclusive"),
     ],
 )
 def test_verdicts(logs: tuple[float, float, float], expected: str) -> None:
@@ -177,7 +180,7 @@ def test_the_record_is_json_and_holds_every_block() -> None:
 
 def test_the_gross_figure_counts_the_wait() -> None:
     class Waiting(SimulatedArm):
-        def run(self, count: int):  # type: ignore[no-untyped-def]
+        def run(self, count: int) -> Block:
             import time
 
             time.sleep(0.004)
@@ -192,6 +195,43 @@ def test_the_gross_figure_counts_the_wait() -> None:
     assert found.gross["value"] > 1.05
     assert found.a.energy is not None
     assert found.a.energy.origin == "estimated"
+
+
+class Drawing(SimulatedArm):
+    """An arm under a sensor: the machine's clock goes on while it runs, and nothing else works."""
+
+    def __init__(self, clock: Clock, *given: object) -> None:
+        super().__init__(*given)  # type: ignore[arg-type]
+        self.clock = clock
+
+    def run(self, count: int) -> Block:
+        block = super().run(count)
+        self.clock.advance(block.wall_s)
+        return block
+
+
+def test_with_a_sensor_energy_is_what_is_compared() -> None:
+    host, clock = Host(0, episodes=False, spikes=0.0, sigma=0.005), Clock()
+    sensor = FakeMeter(clock, {"package-0": 40.0, "psys": 90.0})
+    a, b = (Drawing(clock, host, cost) for cost in (3e-4, 1e-4))
+    found = compare(a, b, _rng(), TWO_CORES, meter=sensor)
+    assert found.basis == "dynamic_energy"
+    assert found.low < 3 < found.high
+    assert found.a.energy is not None
+    assert found.a.energy.origin == "measured"
+    # the counter needs longer blocks than the CPU clock
+    assert min(block.cpu_s for block in found.a.blocks) > 0.15
+    # 1.1 s of wall time a CPU second at 40 W, less what is idle
+    assert 0 < found.a.energy.joules < 40 * 1.1 * 3e-4
+    assert found.gross is not None
+    assert found.gross["low"] < 3 < found.gross["high"]
+
+
+def test_a_sensor_that_reads_nothing_leaves_cpu_seconds() -> None:
+    host, clock = Host(0, episodes=False, spikes=0.0, sigma=0.005), Clock()
+    arms = (Drawing(clock, host, 1e-4), Drawing(clock, host, 1e-4))
+    found = compare(*arms, _rng(), TWO_CORES, meter=FakeMeter(clock, {"psys": 90.0}))
+    assert (found.basis, found.gross, found.a.energy) == ("cpu_seconds", None, None)
 
 
 def _work(n: int) -> int:

@@ -80,7 +80,10 @@ def test_children_are_counted_whether_living_or_done() -> None:
 
 
 def test_grandchildren_are_counted() -> None:
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {SPIN!r}]); print(flush=True); input()"
+    # the grandchild still lives, and nobody has waited for it, when the mark is made
+    spin = SPIN + "\nprint(flush=True); time.sleep(30)"
+    start = f"p = subprocess.Popen([sys.executable, '-S', '-c', {spin!r}])"
+    code = f"import subprocess, sys; {start}; input(); p.kill(); p.wait()"
     with meter() as m:
         child = subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert child.stdout is not None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def block(answer: Callable[[Any], object], requests: list[Any], start: int, n: int) -> Block:
-    """Answer `n` requests from the `start`-th on, going round, by this process's own clocks."""
-    asked = [requests[(start + k) % len(requests)] for k in range(n)]
+def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> Block:
+    """Answer the next `n` requests, by this process's own clocks."""
+    asked = list(islice(requests, n))
     wall, cpu = time.perf_counter(), time.process_time()
     for request in asked:
         answer(request)
@@ -99,15 +100,12 @@ def serve(artifact: Artifact, scenario: Scenario, rows: Rows) -> Callable[[tuple
 
     session: Session = runtime.get(artifact.runtime).open(artifact, scenario)
     requests = cut(rows, scenario)
-    at = 0
+    endless = cycle(requests)
 
     def handle(message: tuple[Any, ...]) -> Any:
-        nonlocal at
         what, *given = message
         if what == "run":
-            found = block(session.predict, requests, at, given[0])
-            at = (at + given[0]) % len(requests)
-            return found
+            return block(session.predict, endless, given[0])
         if what == "latency":
             return latency(session.predict, requests, given[0])
         if what == "peak":
