@@ -32,7 +32,7 @@ def opened(path: Path) -> Iterator[Files]:
         raise InputError(f"{path.name} is empty; a zip of class folders of images is allowed")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # zipfile raises many kinds on damaged bytes
         raise InputError(f"{path.name} is not a readable zip ({shown(str(error))}); make it again") from error
     with archive:
         yield _in_zip(archive, path.name)
@@ -79,6 +79,8 @@ def _in_zip(archive: zipfile.ZipFile, name: str) -> Files:
 
 def _check_member(member: zipfile.ZipInfo, name: str) -> None:
     path = member.filename.replace("\\", "/")
+    if not path:
+        raise InputError(f"{name} holds a file without a name; zip the images anew")
     if path.startswith("/") or ".." in path.split("/") or path[1:2] == ":":
         raise InputError(
             f"{name}: {shown(path)} climbs out of its folder; only paths below it are allowed; zip it anew"

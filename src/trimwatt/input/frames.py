@@ -18,26 +18,29 @@ from trimwatt.workload import Array
 def read_parquet(path: Path) -> Raw:
     """The columns of a Parquet file; raises InputError where it cannot be read or holds nested columns."""
     require("pyarrow", "parquet", "Reading Parquet")
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty; give a Parquet file with rows")
     try:
-        file = pq.ParquetFile(path)
-        groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
-        check_fits(sum(groups), path.name)
-        table = file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path.name} is not a readable Parquet file ({shown(str(error), 100)}); write it again"
-        ) from error
+        return _parquet_columns(path, pq.ParquetFile(path))
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds on damaged bytes
+        reason = shown(str(error), 100)
+        raise InputError(f"{path.name} is not a readable Parquet file ({reason}); write it again") from error
+
+
+def _parquet_columns(path: Path, file: Any) -> Raw:
+    groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
+    check_fits(sum(groups), path.name)
+    table = file.read()
     if table.num_rows == 0:
         raise InputError(f"{path.name} has columns but no rows; give rows")
-    columns = {str(name): _from_arrow(table.column(name), name, path.name) for name in table.column_names}
-    return Raw({name: column for name, column in columns.items() if not _is_pandas_index(name)}, path.name)
+    labels = [name for name in table.column_names if not _is_pandas_index(name)]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"{path.name} names a column twice; give each column its own name")
+    return Raw({name: _from_arrow(table.column(name), name, path.name) for name in labels}, path.name)
 
 
 def _is_pandas_index(name: str) -> bool:

@@ -100,7 +100,7 @@ def _tensors_of_node(node: Any) -> Iterator[Any]:
 
 
 def _take_in(tensor: Any, name: str, folder: Path | None) -> None:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = {str(entry.key): str(entry.value) for entry in tensor.external_data}
     path = _beside(entries.get("location", ""), name, folder)
     offset, length = _span(entries, path, name)
     with path.open("rb") as file:
