@@ -119,6 +119,11 @@ def test_warm_up_drops_ten_to_twenty_blocks() -> None:
     assert quiet.count == pytest.approx(200, rel=0.05)
 
 
+def test_a_slow_arm_is_warmed_up_by_the_least_blocks() -> None:
+    slow = warm_up(SimulatedArm(Host(0), 5.0), Plan(warm_s=0.0))
+    assert (len(slow.dropped), slow.count) == (3, 1)
+
+
 def test_an_arm_without_cpu_time_fails_its_trial() -> None:
     class Idle(SimulatedArm):
         def run(self, count: int) -> Block:

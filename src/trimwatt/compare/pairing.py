@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,10 @@ def warm_up(arm: Arm, plan: Plan) -> Ready:
     """Size the arm's blocks and run them until they take the same; raises TrialFailed if none takes CPU time."""
     count = size_block(arm, plan.block_s)
     blocks: list[Block] = []
+    started = time.monotonic()
     while len(blocks) < plan.warm_most and not _steady(blocks, plan):
+        if len(blocks) >= plan.warm_least and time.monotonic() - started > plan.warm_s:
+            break
         blocks.append(arm.run(count))
     per_request = float(np.median([b.cpu_s / b.requests for b in blocks[-plan.warm_window :]]))
     if per_request <= 0:

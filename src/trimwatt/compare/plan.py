@@ -16,7 +16,7 @@ class Plan:
     block_s: CPU seconds of one block, at least. threads: cores both arms of a pair are kept on. cores: those they may
     be drawn from, None for all this process may use.
     Warm-up: blocks are dropped until the mean of the last `warm_window` is within `warm_within` of that of as many
-    before, at least `warm_least`, at most `warm_most`.
+    before, at least `warm_least`, at most `warm_most`; after `warm_s` seconds of wall time the least are enough.
     Early looks (screening only): after each of `early_looks` pairs at `early_level`, stop when the whole interval lies
     beyond `early_factor`, either way. Looks: from `least_pairs`, every `look_every`; stop when the half-width is below
     `half_width` or the interval excludes 1 by more than half of `minimum_effect`; at `most_pairs`, or once `most_s`
@@ -31,6 +31,7 @@ class Plan:
     warm_most: int = 20
     warm_window: int = 5
     warm_within: float = 0.02
+    warm_s: float = 5.0
     early_looks: tuple[int, ...] = (6, 10, 15)
     early_level: float = 0.998
     early_factor: float = 1.5
