@@ -37,12 +37,12 @@ def _interrupted(trials: list[dict[str, Any]], function: str) -> int:
 
 
 def tell(study: dict[str, Any], folder: Path, *, as_json: bool) -> None:
-    """Write report and card into `folder`, and print the outcome and where the files are."""
+    """Print the outcome, write report and card into `folder`, and say where the files are."""
     from trimwatt import report
 
-    written = report.write(study, folder)
     if as_json:
         _output.print_json(study)
+        report.write(study, folder)
         return
     from rich.console import Console
 
@@ -50,4 +50,5 @@ def tell(study: dict[str, Any], folder: Path, *, as_json: bool) -> None:
 
     console = Console(highlight=False)
     console.print(terminal.outcome(study))
+    written = report.write(study, folder)
     console.print(terminal.places([folder / "study.json", *written[:1]], folder / "artifact"), soft_wrap=True)

@@ -26,8 +26,8 @@ def symbol(trial: dict[str, Any]) -> tuple[str, str]:
     return SYMBOLS["kept" if trial.get("meets_floor") else "below"]
 
 
-def line(trial: dict[str, Any], width: int = 80) -> Text:
-    """One trial in one line of at most `width` columns."""
+def line(trial: dict[str, Any], width: int = 80, baseline: bool = False) -> Text:
+    """One trial in one line of at most `width` columns; the baseline is called that, as it is compared with nothing."""
     mark, style = symbol(trial)
     name = _fit(trial["name"], width - 55)
     text = Text.assemble(("  " + mark + " ", style), (name, "bold" if trial.get("meets_floor") else ""), "  ")
@@ -38,7 +38,7 @@ def line(trial: dict[str, Any], width: int = 80) -> Text:
         return text
     quality = f"{_text.quality(trial.get('quality'))[0]} {_text.half_width(trial.get('quality'))}"
     text.append(f"{quality:<13} {_text.energy(trial.get('energy_per_prediction'))[0]:>8}  ")
-    text.append(f"{_text.ratio(trial.get('ratio_to_baseline'))[0]:<12}")
+    text.append(f"{'baseline' if baseline else _text.ratio(trial.get('ratio_to_baseline'))[0]:<12}")
     if trial.get("quality") and not trial.get("meets_floor"):
         text.append(" misses floor", style="dim")
     text.truncate(width, overflow="ellipsis")
@@ -111,7 +111,7 @@ class Live:
     def _on_trial(self, fields: dict[str, Any]) -> None:
         self._trials += 1
         self.trials.append(fields["trial"])
-        self._print(line(fields["trial"], self._width))
+        self._print(line(fields["trial"], self._width, baseline=self._trials == 1))
 
     def _on_warning(self, fields: dict[str, Any]) -> None:
         text = Text.assemble(("  ! ", "yellow"), _text.plain(fields.get("text", "")))
@@ -125,7 +125,9 @@ class Live:
 
     def _on_end(self, fields: dict[str, Any]) -> None:
         self.close()
-        self._print(f"  {self._trials} candidates in {units.seconds(self._elapsed)}", style="dim")
+        self._print(
+            f"  {self._trials} candidate{'s' * (self._trials != 1)} in {units.seconds(self._elapsed)}", style="dim"
+        )
 
     def _announce(self, text: str) -> None:
         self._stage = text

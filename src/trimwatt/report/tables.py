@@ -26,7 +26,7 @@ def _row(study: dict[str, Any], trial: dict[str, Any]) -> list[str]:
     pairs = (
         _text.quality(trial.get("quality")),
         _text.energy(trial.get("energy_per_prediction")),
-        _text.ratio(trial.get("ratio_to_baseline")),
+        ("1", "") if "baseline" in roles else _text.ratio(trial.get("ratio_to_baseline")),
     )
     figures = [f"{value} [{interval}]" if interval else value for value, interval in pairs]
     latency = _text.seconds((trial.get("latency_s") or {}).get("p50"))

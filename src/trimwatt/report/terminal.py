@@ -45,7 +45,7 @@ def _cells(study: dict[str, Any], trial: dict[str, Any]) -> list[Text]:
         _two(trial["name"], ", ".join(roles) or trial["runtime"], bold),
         _two(quality.strip(), _text.grade(trial), bold),
         _two(*energy, bold),
-        _two("1 (itself)" if "baseline" in roles else ratio[0], ratio[1], bold),
+        _two(*(("1 (itself)", "") if "baseline" in roles else ratio), bold),
         _two(_text.seconds((trial.get("latency_s") or {}).get("p50")), _text.size(trial.get("size_bytes")), bold),
         Text(_text.energy(trial.get("cost"))[0], bold),
     ]

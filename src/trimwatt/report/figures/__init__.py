@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,15 @@ def _convert() -> Any:
     return _imports.require("vl_convert", "report", "Drawing figures")
 
 
-def svg(chart: alt.TopLevelMixin) -> str:
-    """`chart`, drawn with STAND_IN, as an SVG for a page: colours as CSS variables, no address of anything."""
+def svg(chart: alt.TopLevelMixin, name: str = "figure") -> str:
+    """`chart`, drawn with STAND_IN, as an SVG for a page: colours as CSS variables, no address of anything.
+
+    name: what its inner ids begin with, so that two figures on a page do not share one.
+    """
     drawn = to_variables(str(_convert().vegalite_to_svg(chart.to_dict())))
-    for name in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
-        drawn = drawn.replace(name, "", 1)
+    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn)
+    for space in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
+        drawn = drawn.replace(space, "", 1)
     return drawn
 
 
@@ -49,4 +54,4 @@ def drawings(study: dict[str, Any]) -> dict[str, str]:
     _convert()
     makers = {"scatter": scatter, "before_after": before_after, "ledger": ledger, "payback": payback}
     charts = {name: maker(study, STAND_IN) for name, maker in makers.items()}
-    return {name: svg(chart) for name, chart in charts.items() if chart is not None}
+    return {name: svg(chart, name) for name, chart in charts.items() if chart is not None}

@@ -47,9 +47,9 @@ def bar(origin: str, colour: str, **more: Any) -> dict[str, Any]:
 
 
 def log_axis(low: float, high: float, title: str, unit: str, **more: Any) -> Any:
-    """An axis that names decades (and their 2 and 5 where there are few): 10 µJ, 1 k."""
+    """An axis that names decades, and steps between where there are few: 10 µJ, 1 k."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    steps = range(1, 10) if high / low < 10 else (1, 2, 5) if last - first <= 3 else (1,)
     marks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     values = [mark for mark in marks if low <= mark <= high]
     named = f"replace(format(datum.value, '~s'), /([a-zA-Zµ]?)$/, ' $1{unit}')"

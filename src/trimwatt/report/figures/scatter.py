@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _STAR = "M0,-1.1L0.31,-0.36L1.1,-0.33L0.47,0.16L0.68,0.92L0,0.48L-0.68,0.92L-0.47,0.16L-1.1,-0.33L-0.31,-0.36Z"
 _SHAPES = (_STAR, "square", "circle", "circle", "triangle-down")
-_LABEL = 30
+_LABEL = 36
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,18 @@ def _bars(rows: list[dict[str, Any]], frame: Frame) -> list[Any]:
 
 def _dots(rows: list[dict[str, Any]], frame: Frame) -> Any:
     """Shape and filling say what colour says: star, filled square, filled and hollow circle, hollow triangle."""
-    alt = altair()
-    kinds = list(zip(ROLES, _colours(frame.palette), _SHAPES, strict=True))
-    present = [kind for kind in kinds if any(row["role"] == kind[0] for row in rows)]
-    names, colours, shapes = ([kind[i] for kind in present] for i in range(3))
-    fills = [colour if name in ROLES[:3] else frame.palette.paper for name, colour, _ in present]
-    sizes = [260 if name == ROLES[0] else 80 for name in names]
-    legend = alt.Legend(title=None)
+    alt, colours = altair(), _colours(frame.palette)
+    fills = [*colours[:3], frame.palette.paper, frame.palette.paper]
+    present = [name for name in ROLES if any(row["role"] == name for row in rows)]
+    legend = alt.Legend(title=None, values=present)
 
     def by_role(channel: Any, values: list[Any], shown: Any) -> Any:
-        return channel("role:N", scale=alt.Scale(domain=names, range=values), legend=shown)
+        return channel("role:N", scale=alt.Scale(domain=list(ROLES), range=values), legend=shown)
 
     drawn_last = sorted(rows, key=lambda row: -ROLES.index(row["role"]))
     return alt.Chart(alt.Data(values=drawn_last)).mark_point(strokeWidth=1.6, opacity=1).encode(
         x=frame.x, y=frame.y, stroke=by_role(alt.Stroke, colours, legend), fill=by_role(alt.Fill, fills, legend),
-        shape=by_role(alt.Shape, shapes, legend), size=by_role(alt.Size, sizes, None),
+        shape=by_role(alt.Shape, list(_SHAPES), legend), size=by_role(alt.Size, [260, 80, 80, 80, 80], None),
     )  # fmt: skip
 
 
