@@ -150,13 +150,18 @@ def parameters(workload: Workload) -> int | None:
 
 
 def _trees(estimator: Any) -> list[tuple[int, int]]:
-    """(splits, numbers in leaves) of each tree."""
+    """(splits, numbers in leaves) of each tree; the share of one of two classes is the rest of the other's."""
     if hasattr(estimator, "_predictors"):
         nodes = [tree.nodes for stage in estimator._predictors for tree in stage]
         return [(int((~n["is_leaf"].astype(bool)).sum()), int(n["is_leaf"].sum())) for n in nodes]
-    members = getattr(estimator, "estimators_", [estimator])
-    trees = [member.tree_ for member in np.ravel(members) if hasattr(member, "tree_")]
-    return [(t.node_count - t.n_leaves, int(t.n_leaves * math.prod(t.value.shape[1:]))) for t in trees]
+    members = np.ravel(getattr(estimator, "estimators_", [estimator]))
+    return [_splits_and_leaves(member.tree_) for member in members if hasattr(member, "tree_")]
+
+
+def _splits_and_leaves(tree: Any) -> tuple[int, int]:
+    answers = math.prod(tree.value.shape[1:])
+    filled = int(np.count_nonzero(tree.value[tree.children_left < 0])) if answers > 2 else int(tree.n_leaves)
+    return tree.node_count - int(tree.n_leaves), filled
 
 
 def macs(workload: Workload) -> int | None:

@@ -14,6 +14,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
 from trimwatt.framework.onnx import _edit, _labels, run
+from trimwatt.framework.onnx._direct import direct
 from trimwatt.framework.sklearn import last_step
 from trimwatt.workload import Array, Workload
 
@@ -30,12 +31,22 @@ def lower(workload: Workload) -> Workload:
 
         return replace(workload, model=to_onnx(workload), form="onnx")
     if workload.form == "sklearn":
-        return replace(workload, model=_from_sklearn(workload), form="onnx")
+        return _from_sklearn(workload)
     raise InputError("there is no model to lower yet; put a step that trains one before it")
 
 
-def _from_sklearn(workload: Workload) -> bytes:
+def _from_sklearn(workload: Workload) -> Workload:
     inputs = _inputs(workload)
+    name, first = next(iter(inputs.items()))
+    classify = workload.task == "classification"
+    written = direct(workload.model, name, first.shape[1], classify) if first.ndim == 2 else None
+    model, outputs = written or (_by_skl2onnx(workload, inputs), workload.outputs)
+    if workload.prepare is None and first.ndim > 1:
+        _accept(model, first.dtype)
+    return replace(workload, model=bytes(model.SerializeToString()), form="onnx", outputs=outputs)
+
+
+def _by_skl2onnx(workload: Workload, inputs: dict[str, Array]) -> Any:
     model = _converted(workload, [(name, _initial(array)) for name, array in inputs.items()])
     # skl2onnx writes "hours per week" as hours_per_week
     _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
@@ -44,9 +55,7 @@ def _from_sklearn(workload: Workload) -> bytes:
     if workload.outputs == "logits" and len(workload.rows.classes or ()) == 2:
         _second_column(model, inputs)
     _same_missing(model)
-    if "x" in inputs and workload.prepare is None:
-        _accept(model, inputs["x"].dtype)
-    return bytes(model.SerializeToString())
+    return model
 
 
 def _inputs(workload: Workload) -> dict[str, Array]:

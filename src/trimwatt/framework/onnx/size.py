@@ -11,7 +11,7 @@ from trimwatt.workload import Workload
 
 _WEIGHTS = frozenset({1, 2, 3, 10, 11, 16})  # float, uint8, int8, float16, double, bfloat16
 _TREES = frozenset({"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
-_LEARNED = ("coefficients", "class_weights", "target_weights", "nodes_values", "support_vectors", "intercepts")
+_LEARNED = ("coefficients", "class_weights", "target_weights", "support_vectors", "intercepts")
 
 
 def parameters(workload: Workload) -> int | None:
@@ -22,6 +22,8 @@ def parameters(workload: Workload) -> int | None:
         for attribute in node.attribute:
             if attribute.name in _LEARNED:
                 total += len(attribute.floats)
+            if attribute.name == "nodes_modes":
+                total += sum(mode != b"LEAF" for mode in attribute.strings)
             if node.op_type == "Constant" and attribute.HasField("t") and attribute.t.data_type in _WEIGHTS:
                 total += math.prod(attribute.t.dims)
     return total

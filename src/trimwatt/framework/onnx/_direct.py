@@ -1,0 +1,39 @@
+"""Graphs of scikit-learn's common estimators, written here.
+
+skl2onnx stays for everything else. These are written directly because its forests take seconds to convert and hold
+a weight for each class in each leaf, its neighbours loop over rows, and its histogram boosting breaks with new
+releases of onnx. Each is held to its source by the check of every export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trimwatt.framework import _graph
+from trimwatt.framework.onnx import _dense, _neighbours, _trees
+from trimwatt.workload import Outputs
+
+# each: (graph, input, estimator, classify) -> what the graph gives, or None where it is not one of those it knows
+_Writer = Callable[[_graph.Graph, str, Any, bool], "Outputs | None"]
+_WRITERS: tuple[_Writer, ...] = (_trees.write, _dense.write, _neighbours.write)
+
+
+def direct(estimator: Any, name: str, features: int, classify: bool) -> tuple[Any, Outputs] | None:
+    """The core model of `estimator` on float32 `name` (n, features), and what it gives; None where it is not known.
+
+    Two classes may be given as one column, that of the second.
+    """
+    if type(estimator).__module__.split(".")[0] != "sklearn" or getattr(estimator, "n_features_in_", None) != features:
+        return None
+    if classify and (not hasattr(estimator, "classes_") or len(estimator.classes_) < 2):
+        return None
+    for write in _WRITERS:
+        graph = _graph.Graph("core")
+        outputs = write(graph, name, estimator, classify)
+        if outputs is not None:
+            graph.rename_last("scores")
+            width = 1 if not classify or len(estimator.classes_) == 2 else len(estimator.classes_)
+            inputs = [_graph.value(name, "float32", ("n", features))]
+            return graph.model(inputs, [_graph.value("scores", "float32", ("n", width))]), outputs
+    return None
