@@ -9,7 +9,6 @@ import numpy as np
 from trimwatt.framework import _graph
 from trimwatt.workload import Outputs
 
-
 _DOUBLE = 11
 
 
