@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from trimwatt.errors import InputError
-from trimwatt.store.sql import SqlStore
+from trimwatt.store import open_store
 from trimwatt.study import optimize
 
 pytest.importorskip("sklearn")
@@ -119,7 +119,7 @@ def _command(data: Path, folder: Path, *more: str) -> list[str]:
 def _kept(folder: Path) -> list[dict[str, Any]]:
     if not (folder / "study.db").exists():
         return []
-    store = SqlStore(folder / "study.db", str(folder.resolve()))
+    store = open_store(folder)
     try:
         return store.trials()
     finally:

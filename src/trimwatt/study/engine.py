@@ -135,7 +135,7 @@ class Engine:
                 found.untried = [candidate.name for candidate in queue]
                 self.event("warning", text=f"the budget is spent; {len(queue)} candidates were not tried")
                 return
-            candidate = queue.pop(0)
+            candidate = space.adapted(queue.pop(0))
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))

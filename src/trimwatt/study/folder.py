@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from trimwatt.errors import InputError
+
+# a study is kept in the one, or the other says which it is in a shared database
+_DATABASES = ("study.db", "study.id")
 
 
 def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> Path:
@@ -23,15 +25,14 @@ def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> P
         )
     if folder.exists() and force and not resume and not _ours(folder):
         raise InputError(f"{folder} is not a study of trimwatt and was not touched; choose another folder with -o")
-    if resume and not (folder / "study.db").exists() and "TRIMWATT_STORE" not in os.environ:
+    if resume and not any((folder / name).exists() for name in _DATABASES):
         raise InputError(f"there is no study in {folder} to go on with; leave out --resume to start one")
     return folder
 
 
 def _ours(folder: Path) -> bool:
-    return folder.is_dir() and (
-        not any(folder.iterdir()) or (folder / "study.db").exists() or (folder / "study.json").exists()
-    )
+    known = (*_DATABASES, "study.json")
+    return folder.is_dir() and (not any(folder.iterdir()) or any((folder / name).exists() for name in known))
 
 
 @contextlib.contextmanager

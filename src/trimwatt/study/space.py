@@ -35,7 +35,7 @@ class Candidate:
 
     def family(self, baseline: Candidate) -> str:
         """What it is counted under: the levers pulled, or the kind of model, or the runtime alone."""
-        levers = [step.family for step in self.recipe if step.family in ("pruned", "quantized")]
+        levers = [step.family for step in self.recipe if step.family in ("pruning", "quantization")]
         if levers:
             return "+".join(dict.fromkeys(levers))
         if self.recipe == baseline.recipe and self.runtime != baseline.runtime:
@@ -90,6 +90,7 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline}
+        self._activations: dict[str, float] = {}
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
@@ -133,8 +134,14 @@ class Space:
         lower, int8 = make("lower"), make("static-int8")
         if form == "onnx":
             return self._compressed(core)
-        tune, prune = make("finetune"), make("prune-channels")
-        chains = [(lower, int8), (tune,), (tune, lower, int8), (tune, prune, tune, lower, int8)]
+        tune, blocks, channels = make("finetune"), make("prune-blocks"), make("prune-channels")
+        chains = [
+            (lower, int8),
+            (tune,),
+            (tune, lower, int8),
+            (blocks, tune, lower, int8),
+            (channels, tune, lower, int8),
+        ]
         return [self._of(*core, *chain) for chain in chains]
 
     def _rivals(self) -> list[Candidate]:
@@ -178,10 +185,33 @@ class Space:
     def _other_int8(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """The other activation type always, layers left in float only where the floor was missed."""
         int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
-        if int8 is None or int8 != make("static-int8"):
+        if int8 is None or int8.keep_float or int8.method != make("static-int8").method:
             return []
-        others = [other for other in int8.variants(self.workload) if not trial.meets_floor or _same_layers(other, int8)]
+        self._learn_activations(int8, trial)
+        others = [other for other in int8.variants(self.workload) if self._worth(other, int8, trial)]
         return [self._swap(candidate, int8, other) for other in others]
+
+    def _worth(self, other: Any, int8: Any, trial: Trial) -> bool:
+        """The other type of activations once, as its speed is the host's; other layers where the floor was missed."""
+        if other.activations != int8.activations:
+            return len(self._activations) == 1
+        return not trial.meets_floor and int8.activations == self.fastest
+
+    def _learn_activations(self, int8: Any, trial: Trial) -> None:
+        if trial.ratio_to_baseline is not None and int8.activations not in self._activations:
+            self._activations[int8.activations] = trial.ratio_to_baseline.value
+
+    @property
+    def fastest(self) -> str:
+        """The type of activations that took least here, of those tried."""
+        return min(self._activations, key=lambda name: self._activations[name], default="uint8")
+
+    def adapted(self, candidate: Candidate) -> Candidate:
+        """`candidate` with the activations that turned out fastest, unless both types are still to be compared."""
+        int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
+        if int8 is None or len(self._activations) < 2 or int8.activations == self.fastest:
+            return candidate
+        return self._swap(candidate, int8, dataclasses.replace(int8, activations=self.fastest))
 
     def _other_share(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         prune = next((step for step in candidate.recipe if group(step) == "prune"), None)
@@ -199,10 +229,6 @@ class Space:
 
 def _close(trial: Trial) -> bool:
     return trial.floor_test in ("proven", "not_disproven")
-
-
-def _same_layers(other: Any, int8: Any) -> bool:
-    return bool(other.keep_float == int8.keep_float and other.method == int8.method)
 
 
 def _final_form(recipe: Sequence[Any], form: str) -> str:

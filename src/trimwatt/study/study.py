@@ -17,7 +17,7 @@ from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
 from trimwatt.meter import pick
 from trimwatt.scenario import Scenario
-from trimwatt.store.sql import SqlStore
+from trimwatt.store import open_store
 from trimwatt.study import deliver, setup
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
@@ -82,6 +82,13 @@ def optimize(
     Raises InputError, having written nothing, for what cannot be used.
     """
     started = monotonic()
+    for module, extra in (
+        ("onnxruntime", "onnx"),
+        ("skl2onnx", "onnx"),
+        ("sklearn", "sklearn"),
+        ("cloudpickle", "sklearn"),
+    ):
+        _imports.require(module, extra, "A study")
     watch = progress or Silent()
     limits = Limits(
         _parsed(max_latency, units.parse_duration),
@@ -123,7 +130,7 @@ def _run(
     started: float,
 ) -> Study:
     meter = pick.pick()
-    store = SqlStore(os.environ.get("TRIMWATT_STORE") or folder / "study.db", str(folder.resolve()))
+    store = open_store(folder)
     with contextlib.closing(store):
         _same_study(store, options, base)
         memory = 0.8 * psutil.virtual_memory().available
