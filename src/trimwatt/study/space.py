@@ -185,7 +185,7 @@ class Space:
     def _other_int8(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """The other activation type always, layers left in float only where the floor was missed."""
         int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
-        if int8 is None or int8.keep_float or int8.method != make("static-int8").method:
+        if int8 is None or int8.keep_float or int8.method != "minmax":
             return []
         self._learn_activations(int8, trial)
         others = [other for other in int8.variants(self.workload) if self._worth(other, int8, trial)]
