@@ -42,7 +42,16 @@ def tidy(model: bytes) -> Any:
             raise TrialFailed(f"ONNX Runtime refuses the model: {str(error).splitlines()[0][:300]}") from error
         tidied = _edit.load(path.read_bytes())
     _name(tidied.graph)
+    _keep_domains(tidied)
     return described(tidied)
+
+
+def _keep_domains(model: Any) -> None:
+    """Import only the operator sets that are used (in place): ONNX Runtime writes down all it knows."""
+    used = {node.domain for node in model.graph.node if node.domain != "ai.onnx"}
+    for domain in {entry.domain for entry in model.opset_import} - used - {"", "ai.onnx"}:
+        for entry in [e for e in model.opset_import if e.domain == domain]:
+            model.opset_import.remove(entry)
 
 
 def _name(graph: Any) -> None:
@@ -52,6 +61,25 @@ def _name(graph: Any) -> None:
         if not node.name or node.name in seen:
             node.name = f"{node.op_type}/{i}"
         seen.add(node.name)
+
+
+def merged(first: bytes, second: bytes) -> bytes:
+    """One model of two: the first's one output is the second's one input."""
+    import onnx
+
+    models = _edit.raise_to_common([_edit.load(first), _edit.load(second)])
+    version = max(model.ir_version for model in models)
+    for model in models:
+        model.ir_version = version
+        del model.graph.value_info[:]
+    inputs = {f"before/{entry.name}": entry.name for entry in models[0].graph.input}
+    onnx.compose.add_prefix(models[0], "before/", inplace=True)
+    given = [(models[0].graph.output[0].name, models[1].graph.input[0].name)]
+    whole = onnx.compose.merge_models(models[0], models[1], io_map=given)
+    taken = set(makers(whole.graph)) | {tensor.name for tensor in whole.graph.initializer}
+    _edit.rename(whole.graph, {old: new for old, new in inputs.items() if new not in taken})
+    _edit.set_opset(whole, "", _edit.opset(whole))
+    return bytes(whole.SerializeToString())
 
 
 def described(model: Any) -> Any:

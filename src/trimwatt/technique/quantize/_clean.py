@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,37 @@ import numpy as np
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.onnx.run import open_session
 from trimwatt.technique import _graph
-from trimwatt.technique.quantize import _pixels
-from trimwatt.workload import Array
+from trimwatt.technique.quantize import _bytes, _pixels
+from trimwatt.workload import Array, Workload
 
 _ROWS = 16
 
 
-def cleaned(model: Any, given: dict[str, Array]) -> Any:
+def cleaned(model: Any, given: dict[str, Array], enter: bool = True) -> Any:
     """The model rewritten: pixels enter as stored, shortcuts are convolutions, means over pixels are pooling.
 
     given: rows by input name, on which old and new must agree to 1e-4 of the answers' spread; raises TrialFailed
-    where they do not.
+    where they do not. enter: whether the first layer is to compute in int8, and so may take pixels as they are.
     """
     before = model.SerializeToString()
-    changed = [_pooling(model), _shortcuts(model), _pixels.folded(model)]
+    changed = [_pooling(model), _shortcuts(model), enter and (_pixels.folded(model) or _bytes.read(model))]
     if not any(changed):
         return model
     after = _graph.finished(model)
     _same(before, after, {name: rows[:_ROWS] for name, rows in given.items()})
     return _graph.described(model)
+
+
+def whole(workload: Workload) -> Workload:
+    """The workload with the scaling of 8-bit images inside the model, from where it can enter the first layer."""
+    data, prepare = workload.rows, workload.prepare
+    stored = data.train.x
+    if prepare is None or data.kind != "image" or isinstance(stored, dict) or stored.dtype != np.uint8:
+        return workload
+    model = _graph.merged(prepare.to_onnx(), workload.model)
+    tidied = _graph.tidy(model)
+    enters = _pixels.folded(tidied) or _bytes.read(tidied)
+    return replace(workload, model=model, prepare=None) if enters else workload
 
 
 def _same(before: bytes, after: bytes, given: dict[str, Array]) -> None:

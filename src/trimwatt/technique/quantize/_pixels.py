@@ -60,7 +60,8 @@ def _start(model: Any) -> Start | None:
     order: list[int | None] = list(range(rank))
     factor, shift, value, nodes = np.ones((1,) * rank), np.zeros((1,) * rank), entry.name, []
     while True:
-        following = takers[value]
+        # exporters read the number of rows from the input as well
+        following = [taker for taker in takers[value] if taker is None or taker.op_type != "Shape"]
         if len(following) != 1 or following[0] is None:
             return None
         node = following[0]
@@ -121,13 +122,15 @@ def _followed(
 def _with_channel(
     node: Any, order: list[int | None], factor: Array, shift: Array, known: dict[str, Array], sizes: dict[str, Any]
 ) -> tuple[list[int | None], Array, Array] | None:
-    """A channel axis of size 1 added to grey images (n, h, w)."""
-    if len(order) != 3 or order != [0, 1, 2]:
+    """A channel axis of size 1 added to grey images (n, h, w), or moved in (n, h, w, 1)."""
+    made, stored = sizes.get(node.output[0], []), sizes.get(node.input[0], [])
+    if len(made) != 4 or made[1] != 1 or made[2:] != stored[1:3]:
         return None
-    made = sizes.get(node.output[0], [])
-    if len(made) != 4 or made[1] != 1 or made[2:] != sizes[node.input[0]][1:]:
-        return None
-    return [0, None, 1, 2], factor[:, None], shift[:, None]
+    if order == [0, 1, 2]:
+        return [0, None, 1, 2], factor[:, None], shift[:, None]
+    if order == [0, 1, 2, 3] and stored[3] == 1 and factor.size == shift.size == 1:
+        return [0, 3, 1, 2], factor, shift
+    return None
 
 
 def _scaled(

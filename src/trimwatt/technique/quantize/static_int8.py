@@ -91,10 +91,14 @@ def _onnx(technique: StaticInt8, workload: Workload) -> Workload:
     require("onnxruntime", "onnx", "Static int8")
     model = _graph.tidy(workload.model)
     _quantizable(model.graph)
+    enter = technique.clean and not {"first", _graph.layers(model.graph)[0].name} & set(technique.keep_float)
+    if enter:
+        workload = _clean.whole(workload)
+        model = _graph.tidy(workload.model)
     rows = _graph.sample(workload, technique.calibration_rows)
     given = _graph.feeds(workload, rows, [entry.name for entry in _edit.free_inputs(model)])
     if technique.clean:
-        model = _clean.cleaned(model, given)
+        model = _clean.cleaned(model, given, enter)
     _edges.flatten_biases(model.graph)
     _graph.drop_unused(model.graph)
     kept = [*_kept(model.graph, technique.keep_float), *_inside_gelu(model.graph)]
