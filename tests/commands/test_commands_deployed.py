@@ -102,7 +102,7 @@ def test_arrays_that_do_not_fit_are_refused(delivered: dict[str, Path], rows: An
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"age": [1.0]}, "column 'hours per week' is missing"),
+        ({"age": [1.0]}, "column .hours per week., which the artifact takes, is missing"),
         (np.zeros((1, 4)), "rows come as named columns"),
         ({"age": ["old"], "hours per week": [1.0], "work": ["x"], "town": ["y"]}, "column 'age' holds numbers"),
     ],

@@ -66,3 +66,43 @@ def test_what_is_no_study_is_refused(run: Run, folder: Path, text: str, message:
 def test_a_folder_that_is_absent_is_not_made(run: Run, folder: Path) -> None:
     code, _, err = run("report", folder, "-o", "absent/report.html")
     assert code == 2 and "does not exist" in err and not Path("absent").exists()
+
+
+def keep(folder: Path, trials: int, floor: float | None = None) -> None:
+    """What a killed study leaves: a database, and no study.json."""
+    import sample_study
+
+    from trimwatt.store import open_store
+
+    study = sample_study.sample()
+    options = {"max_drop": 0.01, "floor": floor, "scenario": study["scenario"]}
+    store = open_store(folder)
+    store.save_study({"options": options, "data": study["data"], "metric": "f1"})
+    for number, trial in enumerate(study["trials"][:trials]):
+        store.add_trial(trial, study["ledger"][number : number + 1])
+    store.close()
+
+
+def test_a_killed_study_is_read_from_its_database(run: Run, folder: Path) -> None:
+    (folder / "study.json").unlink()
+    keep(folder, 3)
+    assert run("report", folder)[0] == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "the study ended early with 3 candidates measured" in page
+    assert "f1 at least 0.719" in page and "floor 0.719" in page
+    assert len(json.loads(run("report", folder, "--format", "json")[1])) == 3
+
+
+def test_a_killed_study_keeps_the_floor_it_was_given(run: Run, folder: Path) -> None:
+    (folder / "study.json").unlink()
+    keep(folder, 1, floor=0.7)
+    assert "f1 at least 0.700" in run("report", folder, "--format", "html", "-o", "-x.html")[1] + (
+        Path("-x.html").read_text(encoding="utf-8")
+    )
+
+
+def test_a_study_killed_before_its_first_trial_has_nothing_to_tell(run: Run, folder: Path) -> None:
+    (folder / "study.json").unlink()
+    keep(folder, 0)
+    code, _, err = run("report", folder)
+    assert code == 2 and err.count("\n") == 1

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trimwatt.commands import _output
+from trimwatt.commands import _output, _unfinished
 from trimwatt.errors import InputError
 
 SCHEMA = "trimwatt/study/1"
@@ -43,6 +43,8 @@ def report(
 
 def read(path: Path) -> dict[str, Any]:
     """The study in `path`; raises InputError for anything else."""
+    if not path.is_file() and (stopped := _unfinished.read(path.parent)):
+        return stopped
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the folder that `trimwatt optimize` wrote")
     try:

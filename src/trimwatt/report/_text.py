@@ -64,8 +64,16 @@ def half_width(value: dict[str, Any] | None) -> str:
 
 
 def times(value: float) -> str:
-    """A factor with two digits below 10 and none of its decimals above: 6.5x, 153x."""
-    return f"{value:.2f}x" if value < 2 else f"{value:.1f}x" if value < 10 else f"{value:,.0f}x"
+    """A factor with the digits that matter: 1.92x, 6.5x, 153x, 1,210x."""
+    if value >= 10:
+        return f"{_rounded(value):,}x"
+    return f"{value:.2f}x" if value < 2 else f"{value:.1f}x"
+
+
+def _rounded(value: float) -> int:
+    """A whole number with three digits that are not 0."""
+    step = int(10 ** max(0, math.floor(math.log10(value)) - 2))
+    return round(value / step) * step
 
 
 def ratio(value: dict[str, Any] | None) -> tuple[str, str]:
@@ -95,10 +103,7 @@ def number(value: float | None) -> str:
     for factor, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if value >= factor:
             return f"{units.three(value / factor)} {word}"
-    if value >= 1000:
-        step = 10 ** (math.floor(math.log10(value)) - 2)
-        return f"{round(value / step) * step:,}"
-    return f"{math.ceil(value):,}"
+    return f"{_rounded(value):,}" if value >= 1000 else f"{math.ceil(value):,}"
 
 
 def recipe(steps: list[dict[str, Any]]) -> str:

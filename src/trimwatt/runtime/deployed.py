@@ -148,16 +148,19 @@ class Deployed:
 
     def _rows(self, rows: Any) -> Rows:
         described = self.manifest["input"]
-        return _columns(rows, described["columns"]) if described["named"] else _array(rows, described)
+        return _columns(rows, described) if described["named"] else _array(rows, described)
 
 
-def _columns(rows: Any, columns: list[dict[str, str]]) -> Rows:
+def _columns(rows: Any, described: dict[str, Any]) -> Rows:
+    columns = described["columns"]
     names = [column["name"] for column in columns]
     if not hasattr(rows, "keys"):
         raise InputError(f"rows come as named columns here ({', '.join(names)}): give a dict of arrays or a DataFrame")
     missing = [name for name in names if name not in rows]
     if missing:
-        raise InputError(f"column {missing[0]!r} is missing; the artifact takes {', '.join(names)}")
+        made = [label for label, how in described.get("derive", {}).items() if missing[0] in how.get("parts", ())]
+        hint = f"it is made of {made[0]!r}, which `trimwatt predict` does" if made else f"give {', '.join(names)}"
+        raise InputError(f"column {missing[0]!r}, which the artifact takes, is missing; {hint}")
     return {c["name"]: _column(rows[c["name"]], c["name"], c["dtype"]) for c in columns}
 
 
