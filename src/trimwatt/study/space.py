@@ -134,14 +134,10 @@ class Space:
         lower, int8 = make("lower"), make("static-int8")
         if form == "onnx":
             return self._compressed(core)
-        tune, blocks, channels = make("finetune"), make("prune-blocks"), make("prune-channels")
-        chains = [
-            (lower, int8),
-            (tune,),
-            (tune, lower, int8),
-            (blocks, tune, lower, int8),
-            (channels, tune, lower, int8),
-        ]
+        tune, again = make("finetune"), make("finetune", epochs=4, learning_rate=3e-3)
+        blocks, channels = make("prune-blocks"), make("prune-channels")
+        chains = [(lower, int8), (tune,), (tune, lower, int8)]
+        chains += [(tune, prune, again, lower, int8) for prune in (blocks, channels)]
         return [self._of(*core, *chain) for chain in chains]
 
     def _rivals(self) -> list[Candidate]:
@@ -192,10 +188,11 @@ class Space:
         return [self._swap(candidate, int8, other) for other in others]
 
     def _worth(self, other: Any, int8: Any, trial: Trial) -> bool:
-        """The other type of activations once, as its speed is the host's; other layers where the floor was missed."""
+        """The other type of activations once, as its speed is the host's; other layers where int8 alone misses the floor."""
         if other.activations != int8.activations:
             return len(self._activations) == 1
-        return not trial.meets_floor and int8.activations == self.fastest
+        pruned = any(step["technique"].startswith("prune") for step in trial.recipe)
+        return not trial.meets_floor and not pruned and int8.activations == self.fastest
 
     def _learn_activations(self, int8: Any, trial: Trial) -> None:
         if trial.ratio_to_baseline is not None and int8.activations not in self._activations:
