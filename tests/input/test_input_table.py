@@ -197,6 +197,9 @@ def test_duplicates_between_splits_are_counted(tmp_path: Path) -> None:
     columns["split"][160:167] = ["test"] * 7
     data, _ = _load(tmp_path, columns)
     assert [w for w in data.warnings if w.startswith("7 of 40 test rows also stand")]
+    columns["y"][160] = "no" if columns["y"][160] == "yes" else "yes"
+    data, _ = _load(tmp_path, columns)
+    assert [w for w in data.warnings if w.startswith("6 of 40 test rows also stand")]
 
 
 def test_a_class_of_test_rows_only_is_told(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def _only_images(files: Iterable[str], name: str) -> tuple[list[str], list[str]]
     if not images:
         found = f"{len(others)} other files ({listed(others, 4)})" if others else "no files"
         raise InputError(f"{name} holds no images but {found}; {listed(sorted(SUFFIXES))} in class folders are allowed")
-    return images, [f"{len(others)} files that are no images were left out ({listed(others, 4)})"] if others else []
+    return images, [f"left out because they are no images: {listed(others, 4)}"] if others else []
 
 
 def _placed(images: list[str], name: str) -> tuple[list[_Place], list[str]]:
@@ -88,7 +88,7 @@ def _placed(images: list[str], name: str) -> tuple[list[_Place], list[str]]:
             f"{name}: its images ({listed(images, 3)}) lie in no class folder; "
             "put each class into a folder of its own, perhaps below train/ val/ test/"
         )
-    return places, [f"{len(strays)} images outside class folders were left out ({listed(strays, 4)})"] if strays else []
+    return places, [f"left out because they are outside class folders: {listed(strays, 4)}"] if strays else []
 
 
 def _unwrapped(parts: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
