@@ -103,3 +103,12 @@ def test_where_things_are(tmp_path: object) -> None:
     text = terminal.places([folder / "report.html", folder / "study.json"], folder / "artifact").plain
     assert str(folder / "report.html") in text and "study.json" not in text
     assert f"trimwatt predict {folder / 'artifact'} DATA" in text
+
+
+def test_a_long_tail_that_misses_the_floor_is_counted_and_not_listed() -> None:
+    study = samples.sample()
+    tail = [study["trials"][2] | {"id": f"x{i}", "name": f"tail {i}"} for i in range(30)]
+    study["trials"] += tail
+    text = shown(study)
+    assert "and 29 more that miss the floor" in text
+    assert "nearest neighbours" not in text and "forest 100" in text

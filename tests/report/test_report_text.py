@@ -88,10 +88,11 @@ def test_measured_and_estimated_together_are_mixed() -> None:
 
 
 def test_pairs_are_of_one_model_and_end_in_something_cheaper() -> None:
-    pairs = _study.pairs(samples.sample())
+    study = samples.sample()
+    pairs = _study.pairs(study)
     assert [(a["id"], b["id"]) for a, b in pairs] == [("t0", "t1"), ("t4", "t5")]
     for before, after in pairs:
-        assert _study.cost_of(after) < _study.cost_of(before)  # type: ignore[operator]
+        assert _study.cost_of(study, after) < _study.cost_of(study, before)  # type: ignore[operator]
 
 
 def test_levers_on_a_given_model_are_of_its_lineage_and_rivals_are_not() -> None:
@@ -127,3 +128,13 @@ def test_the_markdown_table_keeps_its_columns_whatever_names_hold() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {9}
     assert len(lines) == 2 + 13
     assert "<script" not in "\n".join(lines).replace("\\<", "")
+
+
+def test_candidates_are_placed_by_the_ratio_and_not_by_joules_of_another_moment() -> None:
+    study = samples.sample()
+    slowed, first = study["trials"][1], study["trials"][0]
+    before = _study.cost_of(study, slowed)
+    slowed["energy_per_prediction"]["joules"] *= 1.4
+    assert _study.cost_of(study, slowed) == before == pytest.approx(0.0065 * _study.cost_of(study, first))  # type: ignore[operator]
+    slowed["ratio_to_baseline"] = None
+    assert _study.cost_of(study, slowed) == slowed["energy_per_prediction"]["joules"]

@@ -17,7 +17,7 @@ def headline(study: Study) -> str:
         return "Nothing tried meets the floor" if study.get("verdict") else "No verdict yet"
     if chosen["id"] == study.get("baseline"):
         return f"Keep the baseline, {chosen['name']}"
-    return f"Use {chosen['name']}"
+    return f"{chosen['name']}: not confirmed" if study.get("confirmed") is False else f"Use {chosen['name']}"
 
 
 def badges(study: Study) -> list[tuple[str, str]]:
@@ -167,14 +167,14 @@ def seen(study: Study) -> str:
     known = _study.measured(study)
     if not known:
         return "Nothing was measured yet."
-    low, high = min(_study.cost_of(t) or 0 for t in known), max(_study.cost_of(t) or 0 for t in known)
+    low, high = min(_study.cost_of(study, t) or 0 for t in known), max(_study.cost_of(study, t) or 0 for t in known)
     span = f"{len(known)} candidates take {units.joules(low)} to {units.joules(high)} a prediction"
     return f"{span}; {len(_study.front(study))} are on the front. {headline(study)}."
 
 
 def seen_pairs(study: Study) -> str:
     """The pairs in words."""
-    named = ([f"{t['name']} at {_text.energy(t['energy_per_prediction'])[0]}" for t in p] for p in _study.pairs(study))
+    named = ([f"{t['name']} at {units.joules(_study.cost_of(study, t) or 0)}" for t in p] for p in _study.pairs(study))
     return "; ".join(f"{before}, after: {after}" for before, after in named) + "."
 
 

@@ -34,13 +34,19 @@ def recommended(study: Study) -> Row | None:
 
 def measured(study: Study) -> list[Row]:
     """Trials with a quality and an energy, in the study's order."""
-    return [t for t in trials(study) if t.get("quality") and cost_of(t) is not None]
+    return [t for t in trials(study) if t.get("quality") and cost_of(study, t) is not None]
 
 
-def cost_of(trial: Row) -> float | None:
-    """Joules a prediction."""
-    energy = trial.get("energy_per_prediction")
-    return energy["joules"] if energy else None
+def cost_of(study: Study, trial: Row) -> float | None:
+    """Joules a prediction, as compared: the baseline's times the ratio that was measured side by side.
+
+    A trial's own joules were read at another time than the baseline's, when the host may have been slower; only the
+    ratio tells candidates apart. Where there is none, its own joules.
+    """
+    own, first, ratio = trial.get("energy_per_prediction"), baseline(study), trial.get("ratio_to_baseline")
+    if own and first and first.get("energy_per_prediction") and ratio and ratio["value"]:
+        return float(first["energy_per_prediction"]["joules"] * ratio["value"])
+    return own["joules"] if own else None
 
 
 def marks(study: Study, trial: Row) -> list[str]:
@@ -52,7 +58,7 @@ def ranked(study: Study) -> list[Row]:
     """Recommended, baseline, then those that keep the floor, those below, and what was not measured; cheapest first."""
 
     def place(trial: Row) -> tuple[int, float]:
-        known = cost_of(trial) or float("inf")
+        known = cost_of(study, trial) or float("inf")
         if roles := marks(study, trial):
             return ("recommended", "baseline").index(roles[0]), known
         return 4 if trial["status"] != "done" else 2 if trial.get("meets_floor") else 3, known
@@ -83,7 +89,7 @@ def pairs(study: Study, most: int = 4) -> list[tuple[Row, Row]]:
     groups: dict[str, list[Row]] = {}
     for trial in measured(study):
         groups.setdefault(lineage(trial), []).append(trial)
-    found = [(_before(group), _after(group, study)) for group in groups.values() if len(group) > 1]
+    found = [(_before(group, study), _after(group, study)) for group in groups.values() if len(group) > 1]
     first, last = baseline(study), recommended(study)
     if first and last and first in measured(study) and last in measured(study):
         found.insert(0, (first, last))
@@ -92,18 +98,18 @@ def pairs(study: Study, most: int = 4) -> list[tuple[Row, Row]]:
     return list(unique.values())[:most]
 
 
-def _before(group: list[Row]) -> Row:
-    return min(group, key=lambda t: (len(steps(t)), -(cost_of(t) or 0)))
+def _before(group: list[Row], study: Study) -> Row:
+    return min(group, key=lambda t: (len(steps(t)), -(cost_of(study, t) or 0)))
 
 
 def _after(group: list[Row], study: Study) -> Row:
     keep = [t for t in group if t.get("meets_floor")] or group
-    return min(keep, key=lambda t: (t["id"] != study.get("recommended"), cost_of(t) or 0))
+    return min(keep, key=lambda t: (t["id"] != study.get("recommended"), cost_of(study, t) or 0))
 
 
 def front(study: Study) -> list[Row]:
     """Trials on the Pareto front, the cheapest first."""
-    return sorted((t for t in measured(study) if t.get("on_front")), key=lambda t: cost_of(t) or 0)
+    return sorted((t for t in measured(study) if t.get("on_front")), key=lambda t: cost_of(study, t) or 0)
 
 
 def ledger(study: Study) -> list[Row]:

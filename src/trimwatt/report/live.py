@@ -59,7 +59,7 @@ class Live:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._width = min(self._console.width, 100)
+        self._width = min(self._console.width, 120)
         self._began = time.monotonic()
         self._budget_s: float | None = None
         self._stage = "starting"

@@ -15,23 +15,31 @@ from rich.text import Text
 from trimwatt.report import _study, _text
 from trimwatt.report.live import Live, line, symbol
 
+_MOST = 6
 __all__ = ["Live", "line", "outcome", "places", "summary", "table"]
 
 
 def table(study: dict[str, Any]) -> Table:
-    """Every trial: two lines each, the figure above and its interval or grade below; the cheapest first.
+    """The measured trials, the cheapest first: a figure above, its interval or grade below.
 
-    The recommended one carries a star and the word; rows that were not measured give their reason.
+    The recommended one carries a star and the word. Of those that miss the floor, the first `_MOST` are shown.
     """
     result = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=False, header_style="dim")
     result.add_column("", width=1)
-    result.add_column("candidate", min_width=16, ratio=1)
+    result.add_column("candidate", min_width=16, ratio=1, overflow="fold")
     for name in (str(study.get("metric") or "quality"), "energy", "vs baseline", "latency\nsize", "to find"):
         result.add_column(name, no_wrap=name.startswith("lat"))
-    for trial in _study.ranked(study):
-        if trial["status"] == "done":
-            result.add_row(*_cells(study, trial))
+    for trial in _shown(study)[0]:
+        result.add_row(*_cells(study, trial))
     return result
+
+
+def _shown(study: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """The measured trials to show, and how many that miss the floor are not."""
+    done = [trial for trial in _study.ranked(study) if trial["status"] == "done"]
+    kept = [trial for trial in done if trial.get("meets_floor") or _study.marks(study, trial)]
+    missed = [trial for trial in done if trial not in kept]
+    return kept + missed[:_MOST], len(missed[_MOST:])
 
 
 def _cells(study: dict[str, Any], trial: dict[str, Any]) -> list[Text]:
@@ -57,7 +65,8 @@ def _two(above: str, below: str, style: str) -> Text:
 
 def left_out(study: dict[str, Any]) -> list[Text]:
     """A line for each trial that failed, was skipped or stopped, with its reason."""
-    lines = []
+    more = _shown(study)[1]
+    lines = [Text(f"  and {more} more that miss the floor: see the report", "dim")] if more else []
     for trial in _study.ranked(study):
         if trial["status"] != "done":
             mark, style = symbol(trial)

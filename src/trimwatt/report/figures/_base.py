@@ -32,12 +32,12 @@ def bounds(study: Study, trial: dict[str, Any]) -> tuple[float, float]:
 
     Where the trial was not compared, the interval of its energy itself.
     """
-    ratio, energy = trial.get("ratio_to_baseline"), trial["energy_per_prediction"]
-    if trial["id"] == study.get("baseline"):
-        return energy["joules"], energy["joules"]
-    if not ratio or not ratio["value"]:
-        return energy["low"], energy["high"]
-    return energy["joules"] * ratio["low"] / ratio["value"], energy["joules"] * ratio["high"] / ratio["value"]
+    ratio, joules = trial.get("ratio_to_baseline"), _study.cost_of(study, trial)
+    if trial["id"] == study.get("baseline") and joules:
+        return joules, joules
+    if not ratio or not ratio["value"] or not joules:
+        return trial["energy_per_prediction"]["low"], trial["energy_per_prediction"]["high"]
+    return joules * ratio["low"] / ratio["value"], joules * ratio["high"] / ratio["value"]
 
 
 def bar(origin: str, colour: str, **more: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def before_after(study: Study, palette: Palette = LIGHT) -> alt.TopLevelMixin | 
 
 def _pair(study: Study, before: dict[str, Any], after: dict[str, Any], palette: Palette) -> Any:
     alt = altair()
-    whole = max(trial["energy_per_prediction"]["joules"] for trial in (before, after))
+    whole = max(_study.cost_of(study, trial) or 0 for trial in (before, after))
     rows = [_row(study, trial, whole, when) for when, trial in (("before", before), ("after", after))]
     names = [row["label"] for row in rows]
     axis = alt.Axis(title=None, labelLimit=_NAMES, labelColor=palette.ink, labelFontSize=12, minExtent=_NAMES,
@@ -51,14 +51,20 @@ def _layers(row: dict[str, Any], colour: str, palette: Palette, y: Any) -> list[
 
 
 def _row(study: Study, trial: dict[str, Any], whole: float, when: str) -> dict[str, Any]:
-    energy, (low, high), ratio = trial["energy_per_prediction"], bounds(study, trial), trial.get("ratio_to_baseline")
-    parts = [_text.energy(energy)[0], f"{study.get('metric')} {_text.quality(trial.get('quality'))[0]}"]
-    if trial["id"] != study.get("baseline") and ratio and ratio["verdict"] in ("less", "more"):
-        parts.append(f"{_text.ratio(ratio)[0]} than the baseline")
+    """Joules are written for the baseline alone; the others stand by their ratio to it."""
+    joules, (low, high) = _study.cost_of(study, trial) or 0, bounds(study, trial)
+    ratio, energy = trial.get("ratio_to_baseline"), trial["energy_per_prediction"]
+    if ratio and trial["id"] != study.get("baseline"):
+        compared = _text.ratio(ratio)[0]
+        first = (
+            f"{compared} than the baseline" if ratio["verdict"] in ("less", "more") else f"{compared} to the baseline"
+        )
+    else:
+        first = _text.energy(energy)[0]
     return {
-        "label": f"{when}: {_text.plain(trial['name'])}", "share": energy["joules"] / whole, "low": low / whole,
-        "high": high / whole, "edge": max(energy["joules"], high) / whole, "text": " · ".join(parts),
-        "origin": energy["origin"],
+        "label": f"{when}: {_text.plain(trial['name'])}", "share": joules / whole, "low": low / whole,
+        "high": high / whole, "edge": max(joules, high) / whole, "origin": energy["origin"],
+        "text": f"{first} · {study.get('metric')} {_text.quality(trial.get('quality'))[0]}",
     }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def _lines(study: Study) -> list[Line]:
     first, chosen = _study.baseline(study), _study.recommended(study)
     if first is None or chosen is None or first["id"] == chosen["id"] or not study.get("payback"):
         return []
-    before, after = _study.cost_of(first), _study.cost_of(chosen)
+    before, after = _study.cost_of(study, first), _study.cost_of(study, chosen)
     if not before or not after:
         return []
     lines = [("baseline", 0.0, before)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _STAR = "M0,-1.1L0.31,-0.36L1.1,-0.33L0.47,0.16L0.68,0.92L0,0.48L-0.68,0.92L-0.47,0.16L-1.1,-0.33L-0.31,-0.36Z"
 _SHAPES = (_STAR, "square", "circle", "circle", "triangle-down")
-_LABEL = 36
+_LABEL, _MANY = 36, 16
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _points(study: Study) -> list[layout.Point]:
         quality, (low, high) = trial["quality"], bounds(study, trial)
         ends = (quality["low"], quality["high"])
         worse, better = ends if quality["greater_is_better"] else ends[::-1]
-        joules = trial["energy_per_prediction"]["joules"]
+        joules = _study.cost_of(study, trial) or 0.0
         points.append(layout.Point(trial["id"], joules, low, high, quality["value"], worse, better))
     return [point for point in points if point.low > 0]
 
@@ -118,7 +118,7 @@ def _floor(study: Study, frame: Frame) -> list[Any]:
 def _front(study: Study, frame: Frame) -> list[Any]:
     """A staircase: between two points of the front nothing better was found, so no slope is promised."""
     alt = altair()
-    front = [(t["energy_per_prediction"]["joules"], t["quality"]["value"]) for t in _study.front(study)]
+    front = [(_study.cost_of(study, t) or 0.0, t["quality"]["value"]) for t in _study.front(study)]
     steps = [{"joules": joules, "quality": value} for joules, value in front if frame.axes.holds(value)]
     if not steps:
         return []
@@ -131,10 +131,17 @@ def _colours(palette: Palette) -> list[str]:
     return [palette.first, palette.second, palette.third, palette.third, palette.fourth]
 
 
+def _minor(row: dict[str, Any]) -> bool:
+    """Whether a row steps back where there are many: those that miss the floor."""
+    return bool(row["role"] == ROLES[4])
+
+
 def _bars(rows: list[dict[str, Any]], frame: Frame) -> list[Any]:
     alt, colours = altair(), dict(zip(ROLES, _colours(frame.palette), strict=True))
-    base = alt.Chart(alt.Data(values=[row | {"colour": colours[row["role"]]} for row in rows]))
-    rule = base.mark_rule(strokeWidth=1.4, opacity=0.5, clip=True).encode(stroke=alt.Stroke("colour:N", scale=None))
+    faint = 0.5 if len(rows) <= _MANY else 0.15
+    values = [row | {"colour": colours[row["role"]], "shade": faint if _minor(row) else 0.5} for row in rows]
+    rule = alt.Chart(alt.Data(values=values)).mark_rule(strokeWidth=1.4, clip=True)
+    rule = rule.encode(stroke=alt.Stroke("colour:N", scale=None), opacity=alt.Opacity("shade:Q", scale=None))
     return [
         rule.encode(x=frame.x_of("low"), x2="high", y=frame.y),
         rule.encode(y=frame.y_of("worse"), y2="better", x=frame.x),
@@ -160,16 +167,23 @@ def _dots(rows: list[dict[str, Any]], frame: Frame) -> Any:
 
 def _names(rows: list[dict[str, Any]], floor: float | None, frame: Frame) -> list[Any]:
     """Names beside their points where there is room; the recommended one, the baseline and the front choose first."""
-    axes, order = frame.axes, sorted(rows, key=lambda row: ROLES.index(row["role"]))
+    shown = [row for row in rows if len(rows) <= _MANY or not _minor(row)]
+    axes, order = frame.axes, sorted(shown, key=lambda row: ROLES.index(row["role"]))
     spots = [(axes.x(row["joules"]), axes.y(row["quality"]), row["name"]) for row in order]
     held = [] if floor is None else _floor_boxes(axes.y(floor))
     groups: dict[tuple[str, bool], list[dict[str, Any]]] = {}
-    for label, row in zip(layout.place(spots, held), order, strict=True):
+    for label, row in zip(layout.place(spots, [*held, *_boxes(rows, axes)]), order, strict=True):
         if label is not None:
             value = {"joules": axes.joules(label.x), "quality": axes.quality(label.y), "name": label.text}
             groups.setdefault((label.align, row["role"] in ROLES[:2]), []).append(value)
     layers = [_text_layer(values, align, strong, frame) for (align, strong), values in groups.items()]
     return [layer for pair in layers for layer in pair]
+
+
+def _boxes(rows: list[dict[str, Any]], axes: layout.Axes) -> list[layout.Box]:
+    """Where the marks stand that have no name, so that no other name covers them."""
+    spots = [(axes.x(row["joules"]), axes.y(row["quality"])) for row in rows if len(rows) > _MANY and _minor(row)]
+    return [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
 
 
 def _floor_boxes(y: float) -> list[layout.Box]:
