@@ -28,6 +28,11 @@ class Candidate:
     patience: float = 0.5
 
     @property
+    def served(self) -> tuple[Recipe, str]:
+        """What makes it the same candidate as another."""
+        return self.recipe, self.runtime
+
+    @property
     def name(self) -> str:
         labels = [label(step) for step in self.recipe if step.name not in _PLUMBING]
         served = {"sklearn": " in scikit-learn", "torch": " in PyTorch"}.get(self.runtime, "")
@@ -89,7 +94,8 @@ class Space:
         self.allowed = allowed(techniques)
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
-        self._proposed = {baseline}
+        self._proposed = {(baseline.recipe, baseline.runtime)}
+        self._met: dict[Recipe, bool] = {}
         self._activations: dict[str, float] = {}
 
     def first(self) -> list[Candidate]:
@@ -103,6 +109,8 @@ class Space:
 
     def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning."""
+        if not any(group(step) == "quantize" for step in candidate.recipe):
+            self._met[_without(candidate, "lower")] = trial.meets_floor
         if trial.status != "done" or not candidate.recipe:
             return []
         more = self._all_rivals() if self._wide and self._scout in candidate.recipe and _close(trial) else []
@@ -111,11 +119,15 @@ class Space:
     def _new(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         fresh = []
         for candidate in candidates:
-            groups = {group(step) for step in candidate.recipe if step not in self.core} - set(_PLUMBING)
-            if candidate not in self._proposed and (groups or {"runtime"}) <= self.allowed:
-                self._proposed.add(candidate)
+            if candidate.served not in self._proposed and self._levers(candidate) <= self.allowed:
+                self._proposed.add(candidate.served)
                 fresh.append(candidate)
         return fresh
+
+    def _levers(self, candidate: Candidate) -> set[str]:
+        """The groups that must be allowed; fine-tuning comes along with what makes it necessary."""
+        groups = {group(step) for step in candidate.recipe if step not in self.core} - set(_PLUMBING)
+        return (groups - {"train"}) or groups or {"runtime"}
 
     def _of(self, *steps: Any, patience: float = 0.5, runtime: str = "onnxruntime") -> Candidate:
         """The threshold is fitted on the model as it is in the end, before it is lowered where that is needed."""
@@ -184,15 +196,15 @@ class Space:
         if int8 is None or int8.keep_float or int8.method != "minmax":
             return []
         self._learn_activations(int8, trial)
-        others = [other for other in int8.variants(self.workload) if self._worth(other, int8, trial)]
+        spoilt = not trial.meets_floor and self._met.get(_without(candidate, "quantize", "lower"), False)
+        others = [other for other in int8.variants(self.workload) if self._worth(other, int8, spoilt)]
         return [self._swap(candidate, int8, other) for other in others]
 
-    def _worth(self, other: Any, int8: Any, trial: Trial) -> bool:
-        """The other type of activations once, as its speed is the host's; other layers where int8 alone misses the floor."""
+    def _worth(self, other: Any, int8: Any, spoilt: bool) -> bool:
+        """The other type of activations once, as its speed is the host's; other layers where int8 cost the floor."""
         if other.activations != int8.activations:
             return len(self._activations) == 1
-        pruned = any(step["technique"].startswith("prune") for step in trial.recipe)
-        return not trial.meets_floor and not pruned and int8.activations == self.fastest
+        return spoilt and int8.activations == self.fastest
 
     def _learn_activations(self, int8: Any, trial: Trial) -> None:
         if trial.ratio_to_baseline is not None and int8.activations not in self._activations:
@@ -214,6 +226,8 @@ class Space:
         prune = next((step for step in candidate.recipe if group(step) == "prune"), None)
         if prune is None or not any(step.name == "static-int8" for step in candidate.recipe):
             return []
+        if not trial.meets_floor and not self._met.get(_without(candidate, "quantize", "lower", "prune"), True):
+            return []
         share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
         if share < 0.1 or share == prune.share:
             return []
@@ -222,6 +236,11 @@ class Space:
     def _swap(self, candidate: Candidate, old: Any, new: Any) -> Candidate:
         recipe = tuple(new if step == old else step for step in candidate.recipe)
         return dataclasses.replace(candidate, recipe=recipe)
+
+
+def _without(candidate: Candidate, *groups: str) -> Recipe:
+    """Its recipe without the steps of these groups."""
+    return tuple(step for step in candidate.recipe if group(step) not in groups)
 
 
 def _close(trial: Trial) -> bool:
