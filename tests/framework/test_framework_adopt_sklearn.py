@@ -134,3 +134,23 @@ def test_frames_as_pandas_reads_them_become_rows() -> None:
     assert isinstance(back, dict)
     np.testing.assert_array_equal(back["n"], np.array([1, np.nan, 3], np.float32))
     assert back["t"].tolist() == ["a", "b, c", ""] and back["t"].dtype == object
+
+
+@pytest.mark.parametrize("rows", [3, 300])
+def test_what_pandas_calls_missing_is_missing(rows: int) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "n": pd.array([1, None, 3] * (rows // 3), dtype="Int64"),
+            "b": [True, False, True] * (rows // 3),
+            "t": np.array(["a", None, 7] * (rows // 3), dtype=object),
+            "c": pd.Categorical(["x", None, "y"] * (rows // 3)),
+        }
+    )
+    back = from_request(frame, frozenset({"t", "c"}))
+    assert isinstance(back, dict)
+    np.testing.assert_array_equal(back["n"][:3], np.array([1, np.nan, 3], np.float32))
+    assert back["b"][:3].tolist() == [1, 0, 1] and back["b"].dtype == np.float32
+    assert back["t"][:3].tolist() == ["a", "", "7"] and back["t"].dtype == object
+    assert back["c"][:3].tolist() == ["x", "", "y"]

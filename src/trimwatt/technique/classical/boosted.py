@@ -39,7 +39,8 @@ class Boosted(Technique):
     def variants(self, workload: Workload) -> Sequence[Technique]:
         if self.rounds <= 30:
             return ()
-        return (Boosted(30, 15, min(1.0, 2 * self.learning_rate)), Boosted(15, 8, min(1.0, 3 * self.learning_rate)))
+        faster = [round(min(1.0, times * self.learning_rate), 6) for times in (2, 3)]
+        return (Boosted(30, 15, faster[0]), Boosted(15, 8, faster[1]))
 
 
 @applies_to(Boosted, "none", "sklearn", "torch", "onnx")
