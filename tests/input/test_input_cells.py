@@ -85,6 +85,9 @@ def test_date_parts_are_those_of_the_calendar(times: list[datetime.datetime]) ->
         (["31/12/2024 7:05"], "dmy", "2024-12-31T07:05:00"),
         (["12/31/2024 12:05:06 am"], "mdy", "2024-12-31T00:05:06"),
         (["12/31/2024 1:05 PM"], "mdy", "2024-12-31T13:05:00"),
+        (["31 Dec 2024", "1-Jan-2024"], "ymd", "2024-12-31T00:00:00"),
+        (["December 31, 2024 23:59"], "ymd", "2024-12-31T23:59:00"),
+        (["7:05", "19:30:36"], "clock", "1970-01-01T07:05:00"),
         (["2024-12-31T07:05:06.123Z"], "ymd", "2024-12-31T07:05:06"),
         (["2024/12/31 07:05:06+02:00"], "ymd", "2024-12-31T07:05:06"),
     ],
@@ -94,7 +97,22 @@ def test_dates_in_their_orders(column: list[str], order: str, iso: str) -> None:
     assert str(dates.parse(column, order)[0]) == iso
 
 
-@pytest.mark.parametrize("cell", ["1.2.3", "3.11.7", "3.11.10", "2024-13", "1-2-345", "word", "12:30", "123-1-2024"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1.2.3",
+        "3.11.7",
+        "3.11.10",
+        "2024-13",
+        "1-2-345",
+        "word",
+        "25:30",
+        "12:60",
+        "123-1-2024",
+        "31 Dex 2024",
+        "Dec 2024",
+    ],
+)
 def test_what_is_no_date_stays_text(cell: str) -> None:
     order = dates.order_of({cell})
     if order in ("dmy", "mdy", "?"):
@@ -102,6 +120,10 @@ def test_what_is_no_date_stays_text(cell: str) -> None:
             dates.parse([cell], "ymd")
     else:
         assert order is None
+
+
+def test_a_clock_is_hours() -> None:
+    np.testing.assert_allclose(dates.part(dates.parse(["7:30", "7:30 pm", ""], "clock"), "hours"), [7.5, 19.5, np.nan])
 
 
 def test_missing_dates_have_missing_parts() -> None:

@@ -149,6 +149,27 @@ def test_sep_line_of_excel_and_trailing_delimiters_and_empty_rows(tmp_path: Path
     assert raw.columns["a"].tolist() == [1, 3] and raw.columns["b"].tolist() == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b\n'1','it, really'\n'2','x'\n", ["it, really", "x"]),
+        ('a,b\n1,"say \\"hi\\", now"\n2,x\n', ['say "hi", now', "x"]),
+        ('a,b\n1,"C:\\dir\\"\n2,x\n', ["C:\\dir\\", "x"]),
+        ("# made by hand\n# in kg, roughly\na;b\n1;it's\n2;x\n", ["it's", "x"]),
+        ("#a,b\n1,u\n2,x\n", ["u", "x"]),
+    ],
+)
+def test_other_quotes_and_comments(tmp_path: Path, text: str, expected: list[str]) -> None:
+    raw = csvtable.read(_write(tmp_path / "q.csv", text))
+    assert len(raw.columns) == 2 and raw.columns["b"].tolist() == expected
+    assert next(iter(raw.columns.values())).tolist() == [1, 2]
+
+
+def test_titles_above_the_header_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="above the column names"):
+        csvtable.read(_write(tmp_path / "t.csv", "My report\n\na,b\n1,2\n"))
+
+
 def test_row_names_of_r_get_a_name(tmp_path: Path) -> None:
     raw = csvtable.read(_write(tmp_path / "r.csv", "a,b\nfirst,1,2\nsecond,3,4\n"))
     assert list(raw.columns) == ["row_name", "a", "b"]

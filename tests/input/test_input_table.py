@@ -261,6 +261,17 @@ def test_infinite_features_become_missing_and_are_told(tmp_path: Path) -> None:
     assert [w for w in data.warnings if "2 infinite or too large" in w]
 
 
+def test_numbers_beyond_single_precision_are_told(tmp_path: Path) -> None:
+    columns = {
+        **_columns(),
+        "stamp": [10**12 + n * 7 % ROWS for n in range(ROWS)],
+        "epoch": [10**9 * n for n in range(ROWS)],
+    }
+    data, _ = _load(tmp_path, columns)
+    assert [w for w in data.warnings if "column 'stamp': 200 values become 1 in single precision" in w]
+    assert not [w for w in data.warnings if "epoch" in w]
+
+
 def test_parquet_with_every_type(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import decimal

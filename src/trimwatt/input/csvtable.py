@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,10 @@ from trimwatt.input.raw import Raw
 from trimwatt.workload import Array
 
 _CHUNK_ROWS = 20_000
+_ADVICE = (
+    "mend the row or quote fields that hold the delimiter",
+    "remove what stands above the column names",
+)
 
 
 def read(path: Path, as_text: frozenset[str] = frozenset()) -> Raw:
@@ -25,15 +28,15 @@ def read(path: Path, as_text: frozenset[str] = frozenset()) -> Raw:
     Raises InputError for empty, binary, damaged or ragged files.
     """
     prefer = "\t" if ".tsv" in path.name.lower() else ","
-    delimiter, text = textfile.sniff(textfile.read_text(path), prefer)
-    columns, mixed, warnings = _columns(text, delimiter, path.name, as_text)
+    dialect, text = textfile.sniff(textfile.read_text(path), prefer)
+    columns, mixed, warnings = _columns(text, dialect, path.name, as_text)
     if mixed:
-        columns, _, warnings = _columns(text, delimiter, path.name, as_text | mixed)
-    if not any(_has_decimal_comma(column, delimiter) for column in columns.values()):
-        return Raw(columns, path.name, delimiter, warnings=tuple(warnings))
-    written, _, _ = _columns(text, delimiter, path.name, frozenset(columns))
+        columns, _, warnings = _columns(text, dialect, path.name, as_text | mixed)
+    if not any(_has_decimal_comma(column, dialect.delimiter) for column in columns.values()):
+        return Raw(columns, path.name, dialect.delimiter, warnings=tuple(warnings))
+    written, _, _ = _columns(text, dialect, path.name, frozenset(columns))
     kept = {label: written[label] if _has_grouped(written[label]) else columns[label] for label in columns}
-    return Raw(kept, path.name, delimiter, ",", tuple(warnings))
+    return Raw(kept, path.name, dialect.delimiter, ",", tuple(warnings))
 
 
 def _has_decimal_comma(column: Array, delimiter: str) -> bool:
@@ -50,11 +53,10 @@ def _has_grouped(column: Array) -> bool:
 
 
 def _columns(
-    text: str, delimiter: str, name: str, as_text: frozenset[str]
+    text: str, dialect: textfile.Dialect, name: str, as_text: frozenset[str]
 ) -> tuple[dict[str, Array], frozenset[str], list[str]]:
     """Columns by name, and the names of those that are numbers in some chunks and text in others."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    header, chunks, warnings = _start(reader, name)
+    header, chunks, warnings = _start(dialect.records(text), name)
     kept: list[list[Array]] = [[] for _ in header]
     for rows in chunks:
         for column, label, values in zip(kept, header, zip(*rows, strict=True), strict=True):
@@ -96,7 +98,7 @@ def _records(reader: Iterator[list[str]], name: str) -> Iterator[list[str]]:
 
 def _fitted(names: list[str], first: list[str] | None) -> tuple[list[str], list[str]]:
     """R writes row names without a header; others end each row with a delimiter."""
-    if first is None or len(first) != len(names) + 1 or first[-1] == "":
+    if first is None or len(names) < 2 or len(first) != len(names) + 1 or first[-1] == "":
         return names, []
     return ["row_name", *names], ["the first column has no name and was called row_name"]
 
@@ -132,6 +134,6 @@ def _trimmed(row: list[str], width: int, name: str, number: int) -> list[str]:
     if len(row) != width:
         raise InputError(
             f"{name}: row {number} has {len(row)} fields, its header {width} (it begins {shown(' | '.join(row[:3]))}); "
-            "mend the row or quote fields that hold the delimiter"
+            f"{_ADVICE[width == 1]}"
         )
     return row

@@ -19,6 +19,7 @@ _MOST_CATEGORIES = 1000
 _FREE_TEXT_SHARE = 0.5
 _IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
 _ENOUGH_ROWS = 20
+_EXACT_IN_SINGLE = 2**24
 
 
 @dataclass
@@ -200,9 +201,20 @@ def _add(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stored: bo
     if meaning.spec and meaning.spec != cells.Style().spec():
         found.derive[label] = meaning.spec
     values, lost = single(meaning.values)
+    found.warnings += _coarser(meaning.values, values, label)
     if lost:
         found.warnings.append(f"column {label!r}: {lost} infinite or too large values were taken as missing")
     found.columns[label] = values
+
+
+def _coarser(before: Array, after: Array, label: str) -> list[str]:
+    """Numbers such as times in nanoseconds differ by less than float32 can hold."""
+    if before.dtype == object or not bool((np.abs(after) > _EXACT_IN_SINGLE).any()):
+        return []
+    distinct, left = len(np.unique(before)), len(np.unique(after))
+    if left > distinct / 2:
+        return []
+    return [f"column {label!r}: {distinct} values become {left} in single precision; subtract a common offset"]
 
 
 def single(values: Array) -> tuple[Array, int]:
@@ -222,7 +234,7 @@ def _add_dates(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stor
         found.columns[label] = cells.words(original.tolist()) if original.dtype == object else iso_text(original)
         return
     parts: dict[str, str] = {}
-    for part in dates.PARTS:
+    for part in dates.CLOCK_PARTS if (meaning.spec or {}).get("order") == "clock" else dates.PARTS:
         numbers = dates.part(meaning.values, part).astype(np.float32)
         if len(np.unique(numbers[~np.isnan(numbers)])) > 1:
             name = _free_name(f"{label}_{part}", {*raw.columns, *found.columns})

@@ -6,8 +6,11 @@ import codecs
 import csv
 import io
 import itertools
+import re
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from trimwatt.errors import InputError
@@ -30,6 +33,7 @@ _SIGNATURES = (
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS = 200_000
 _SAMPLE_RECORDS = 200
+_ESCAPED_QUOTE = re.compile(r'\\"[^,;\t|\r\n]')
 
 
 def read_text(path: Path) -> str:
@@ -105,20 +109,64 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def sniff(text: str, prefer: str = ",") -> tuple[str, str]:
-    """The mark between columns, and `text` without the line `sep=;` that Excel may put first."""
+@dataclass(frozen=True)
+class Dialect:
+    """How records are written: the mark between columns, around fields, and before a quote inside one ("": doubled)."""
+
+    delimiter: str
+    quote: str = '"'
+    escape: str = ""
+
+    def records(self, text: str) -> Iterator[list[str]]:
+        """The records of `text`; raises csv.Error where one cannot be read."""
+        return csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            escapechar=self.escape or None,
+            doublequote=not self.escape,
+            skipinitialspace=True,
+        )
+
+
+def sniff(text: str, prefer: str = ",") -> tuple[Dialect, str]:
+    """How `text` is written, and `text` from its header on: without comments or the line `sep=;` of Excel."""
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and len(first.strip()) == 5:
-        return first[4], rest
+        return _with_quotes(first[4], rest), rest
+    text = _without_comments(text)
     order = sorted(DELIMITERS, key=lambda mark: mark != prefer)
     best = max(order, key=lambda mark: _fit(text, mark))
-    return (best if _fit(text, best)[0] else prefer), text
+    return _with_quotes(best if _fit(text, best)[0] else prefer, text), text
+
+
+def _without_comments(text: str) -> str:
+    """A first line with # is the header only where it has as many delimiters as the line below."""
+    while text.startswith("#"):
+        first, _, rest = text.partition("\n")
+        below = rest.partition("\n")[0]
+        counts = [(first.count(mark), below.count(mark)) for mark in DELIMITERS]
+        if not rest or any(above and above == beneath for above, beneath in counts):
+            return text
+        text = rest
+    return text
+
+
+def _with_quotes(delimiter: str, text: str) -> Dialect:
+    sample = text[:_SAMPLE_CHARACTERS]
+    if _ESCAPED_QUOTE.search(sample) and '""' not in sample:
+        return Dialect(delimiter, escape="\\")
+    if '"' not in sample and "'" in sample:
+        fields = [field.strip() for line in sample.splitlines()[:50] for field in line.split(delimiter)]
+        quoted = sum(len(field) > 1 and field[0] == field[-1] == "'" for field in fields)
+        if quoted > len(fields) / 4:
+            return Dialect(delimiter, quote="'")
+    return Dialect(delimiter)
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """Share of sampled records as wide as the first, and that width; (0, 1) where there is one column."""
-    sample = io.StringIO(text[:_SAMPLE_CHARACTERS], newline="")
-    reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
+    reader = Dialect(delimiter).records(text[:_SAMPLE_CHARACTERS])
     try:
         widths = [len(record) for record in itertools.islice(reader, _SAMPLE_RECORDS) if record]
     except csv.Error:
