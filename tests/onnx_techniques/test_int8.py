@@ -75,7 +75,9 @@ def test_cleaning_changes_no_answer(layout: str) -> None:
     cleaned = _graph.finished(_clean.cleaned(_graph.tidy(source), {"x": x[:8]}))
     assert "DequantizeLinear" in operators(cleaned) and "Slice" not in operators(cleaned)
     before, after = (open_session(m).run(None, {"x": x})[0] for m in (source, cleaned))
-    np.testing.assert_allclose(after, before, atol=1e-5 * np.ptp(before) + 1e-5)
+    # grey pixels around the picture are rounded, by less than half a level
+    bound = 3e-3 if layout == "grey" else 1e-5
+    np.testing.assert_allclose(after, before, atol=bound * np.ptp(before) + 1e-5)
 
 
 @pytest.mark.parametrize("layout", ["channels last", "channels first", "grey", "no padding"])
@@ -131,7 +133,9 @@ def test_kept_layers_stay_in_float() -> None:
     work = job(source, x)
 
     def floats(*kept: str) -> int:
-        graph = onnx.load_model_from_string(apply(StaticInt8(keep_float=kept, calibration_rows=9), work).model).graph
+        graph = onnx.load_model_from_string(
+            apply(StaticInt8(keep_float=kept, calibration_rows=9, float_head=False), work).model
+        ).graph
         known = {tensor.name: tensor.data_type for tensor in graph.initializer}
         return sum(
             known.get(node.input[1]) == onnx.TensorProto.FLOAT for node in graph.node if node.op_type in _graph.LAYERS
@@ -238,7 +242,8 @@ def test_preprocessing_of_images_becomes_part_of_int8(kind: Any, shape: tuple[in
     quantized = apply(StaticInt8(calibration_rows=30), work)
     assert quantized.prepare is None and work.prepare is not None
     run = optimised(quantized.model, tmp_path)
-    assert not {"Cast", "Sub", "Mul", "QuantizeLinear", "DequantizeLinear"} & set(run), run
+    assert not {"Cast", "Sub", "Mul", "QuantizeLinear"} & set(run), run
+    assert run["DequantizeLinear"] == (kind == "nchw"), "before the head, which stays in float"
     np.testing.assert_allclose(scores(quantized, work.rows.val.x), scores(work, work.rows.val.x), atol=0.05)
     named = apply(StaticInt8(calibration_rows=30, keep_float=("head" if kind == "nchw" else "layer1",)), work)
     assert named.prepare is None

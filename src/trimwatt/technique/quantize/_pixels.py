@@ -3,20 +3,23 @@
 A network for images starts with scaling: `(x / 255 - mean) / std`. Behind it comes a convolution that pads with
 zeros, and zero there is the mean grey of each channel. Read as int8 the pixels have one zero point for all channels;
 what each channel's mean differs from it is put into the weights of one more channel, constant inside the image and
-zero outside, so that borders are answered as before too. A strip of neighbouring pixels is taken at once as channels,
-since int8 kernels want at least 16 of them and images have 1 or 3.
+zero outside, so that borders are answered as before too (below half a grey level the difference is let be).
+A strip of neighbouring pixels is taken at once as channels, since int8 kernels want at least 16 of them and images
+have 1 or 3.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from trimwatt.technique import _graph
 from trimwatt.workload import Array
 
+# "rounded": zeros around the picture are off by at most half a grey level, as any value is in int8
+Folded = Literal["no", "exact", "rounded"]
 _SIMPLE = ("Add", "Cast", "Div", "Identity", "Mul", "Reshape", "Sub", "Transpose", "Unsqueeze")
 _WIDTH = 64  # output channels from which int8 kernels gain no more
 
@@ -36,17 +39,16 @@ class Start:
     shift: Array
 
 
-def folded(model: Any) -> bool:
-    """Let 8-bit pixels enter the first convolution as they are (in place); whether that could be done."""
+def folded(model: Any) -> Folded:
+    """Let 8-bit pixels enter the first convolution as they are (in place); whether and how that could be done."""
     start = _start(model)
     if start is None:
-        return False
+        return "no"
     shape = _graph.sizes(model)[model.graph.input[0].name]
     height, width = shape[start.order[2] or 0], shape[start.order[3] or 0]
     if height is None or width is None:
-        return False
-    _rewrite(model.graph, start, height, width)
-    return True
+        return "no"
+    return _rewrite(model.graph, start, height, width)
 
 
 def _start(model: Any) -> Start | None:
@@ -152,7 +154,7 @@ def _scaled(
     return (order, factor / number, shift / number) if first else None
 
 
-def _rewrite(graph: Any, start: Start, height: int, width: int) -> None:
+def _rewrite(graph: Any, start: Start, height: int, width: int) -> Folded:
     known, node = _graph.arrays(graph), start.convolution
     weight = known[node.input[1]].astype(np.float64)
     bias = known[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros(len(weight))
@@ -163,9 +165,9 @@ def _rewrite(graph: Any, start: Start, height: int, width: int) -> None:
     weight = weight * (start.factor / scale)[None, :, None, None]
     rest = (start.factor * zero + start.shift) / start.factor * scale  # value of a pixel at `zero`, in new units
     extra, level = None, 255 if zero < 128 else 0
-    if not any(pads):
+    if not any(pads) or np.abs(rest).max() <= 0.5 * scale:
         bias = bias + np.einsum("ocij,c->o", weight, rest)
-    elif np.abs(rest).max() > 1e-6 * scale:
+    else:
         extra = np.einsum("ocij,c->oij", weight, rest) / ((level - zero) * scale)
     strip = _strip(weight, extra, width, pads, strides)
     end = _end(graph, node)
@@ -180,6 +182,7 @@ def _rewrite(graph: Any, start: Start, height: int, width: int) -> None:
         graph.node.remove(end)
     _graph.put(graph, place, nodes)
     _graph.drop_unused(graph)
+    return "rounded" if any(pads) and extra is None and np.abs(rest).max() > 1e-6 * scale else "exact"
 
 
 def _end(graph: Any, node: Any) -> Any:

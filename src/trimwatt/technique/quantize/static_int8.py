@@ -19,6 +19,7 @@ from trimwatt.workload import Array, Workload
 Activations = Literal["uint8", "int8"]
 Method = Literal["minmax", "percentile", "entropy"]
 _METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+_SMALL = 8192
 # operators with an int8 kernel on CPUs; softmax and gates stay in float, where 8 bits cost answers and save nothing
 _KINDS = frozenset({
     "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gemm", "GlobalAveragePool",
@@ -35,7 +36,8 @@ class StaticInt8(Technique):
     tried. per_channel: a scale for each output channel of a weight. keep_float: layers left in float, by node name
     or as "first", "last". method: how ranges are found on `calibration_rows` training rows. reduce_range: weights
     of 7 bits, for CPUs without VNNI, whose 8-bit products overflow. clean: first rewrite what stands around the
-    layers so that pixels enter as they are and shortcuts stay in int8 (exact in float; see `_clean`).
+    layers so that pixels enter as they are and shortcuts stay in int8 (see `_clean`). float_head: leave small dense
+    layers that end a convolutional network in float, where int8 takes longer and costs answers.
     """
 
     name: ClassVar[str] = "static-int8"
@@ -52,6 +54,7 @@ class StaticInt8(Technique):
     calibration_rows: int = 200
     reduce_range: bool = False
     clean: bool = True
+    float_head: bool = True
 
     def __post_init__(self) -> None:
         if self.activations not in ("uint8", "int8"):
@@ -66,15 +69,13 @@ class StaticInt8(Technique):
     def variants(self, workload: Workload) -> Sequence[Technique]:
         """The other activation type, the first or last layer in float, ranges that leave out rare extremes."""
         other: Activations = "int8" if self.activations == "uint8" else "uint8"
+        kept = [word for word in ("first", "last") if word not in self.keep_float]
         offers = [
             replace(self, activations=other),
-            replace(self, keep_float=(*self.keep_float, "first")),
-            replace(self, keep_float=(*self.keep_float, "last")),
+            *(replace(self, keep_float=(*self.keep_float, word)) for word in kept),
             replace(self, method="percentile" if self.method != "percentile" else "minmax"),
         ]
-        if not _adds_in_16_bits():
-            return offers
-        return [*offers, replace(self, reduce_range=not self.reduce_range)]
+        return [*offers, replace(self, reduce_range=not self.reduce_range)] if _adds_in_16_bits() else offers
 
 
 def _adds_in_16_bits() -> bool:
@@ -102,6 +103,7 @@ def _onnx(technique: StaticInt8, workload: Workload) -> Workload:
     _edges.flatten_biases(model.graph)
     _graph.drop_unused(model.graph)
     kept = [*_kept(model.graph, technique.keep_float), *_inside_gelu(model.graph)]
+    kept += _small_head(model.graph) if technique.float_head else []
     model = _quantized(technique, model, given, kept)
     _edges.open_edges(model, _KINDS)
     return replace(workload, model=_graph.finished(model))
@@ -124,6 +126,20 @@ def _kept(graph: Any, wanted: tuple[str, ...]) -> list[str]:
             few = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
             raise InputError(f"keep_float names {word!r}, which is no layer of this model; layers are {few}")
     return [special.get(word, word) for word in wanted]
+
+
+def _small_head(graph: Any) -> list[str]:
+    """Dense layers of few weights that end a convolutional network."""
+    known = _graph.arrays(graph)
+    found: list[str] = []
+    for node in reversed(_graph.layers(graph)):
+        if node.op_type not in ("Gemm", "MatMul"):
+            return found
+        if known[node.input[1]].size > _SMALL:
+            break
+        found.append(node.name)
+    convolves = any(node.op_type.startswith("Conv") for node in _graph.layers(graph))
+    return found if convolves else []
 
 
 def _inside_gelu(graph: Any) -> list[str]:
