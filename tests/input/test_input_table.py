@@ -180,6 +180,17 @@ def test_leaks_are_told(tmp_path: Path) -> None:
     assert not [w for w in data.warnings if "colour" in w or "size" in w]
 
 
+def test_a_rare_class_makes_no_leak_of_every_column(tmp_path: Path) -> None:
+    rows = 4000
+    columns = {
+        "size": RNG.normal(size=rows).tolist(),
+        "colour": [("red", "green", "blue")[n % 3] for n in range(rows)],
+        "y": ["rare" if n % 250 == 0 else "usual" for n in range(rows)],
+    }
+    data, _ = _load(tmp_path, columns)
+    assert data.warnings == ()
+
+
 def test_sums_that_make_the_target_are_told(tmp_path: Path) -> None:
     a, b = RNG.normal(size=ROWS), RNG.normal(size=ROWS)
     columns = {"a": a.tolist(), "b": b.tolist(), "c": RNG.normal(size=ROWS).tolist(), "y": (2 * a + b).tolist()}
