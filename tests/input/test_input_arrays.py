@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trimwatt.errors import InputError
-from trimwatt.input import load
+from trimwatt.input import load, resolve
 from trimwatt.workload import Data, Split
 
 RNG = np.random.default_rng(0)
@@ -304,6 +304,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("own_input", "broken_input", "needy_input"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return "own_input"
+
+
+def test_a_callable_is_resolved_by_name(module: str) -> None:
+    assert resolve(f"{module}:needs").__name__ == "needs"
+    with pytest.raises(InputError, match="not written as"):
+        resolve("needs")
 
 
 def test_callables_of_the_current_folder(module: str, capsys: pytest.CaptureFixture[str]) -> None:

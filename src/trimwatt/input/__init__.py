@@ -6,13 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trimwatt.input.calls import resolve
     from trimwatt.input.loading import load
     from trimwatt.input.models import load_model
     from trimwatt.input.predict import describe, rows_for_prediction
 
-__all__ = ["describe", "load", "load_model", "rows_for_prediction"]
+__all__ = ["describe", "load", "load_model", "resolve", "rows_for_prediction"]
 
-_HOMES = {"describe": "predict", "load": "loading", "load_model": "models", "rows_for_prediction": "predict"}
+_HOMES = {
+    "describe": "predict",
+    "load": "loading",
+    "load_model": "models",
+    "resolve": "calls",
+    "rows_for_prediction": "predict",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,8 +21,12 @@ def is_spec(source: str) -> bool:
     return _SPEC.fullmatch(source) is not None
 
 
-def find(spec: str) -> Callable[[], Any]:
-    """The callable that `spec` names; raises InputError where it is not there or cannot be called."""
+def resolve(spec: str) -> Callable[..., Any]:
+    """The callable that `spec`, written package.module:callable, names; raises InputError where it is not there or cannot be called."""
+    if not is_spec(spec):
+        raise InputError(
+            f"{shown(spec)!r} is not written as package.module:callable, such as mymodels:make; write it so"
+        )
     module_name, _, path = spec.partition(":")
     value = _module(module_name, spec)
     for attribute in path.split("."):

@@ -67,7 +67,7 @@ def load(
 def _from_text(source: str | Path, options: Options) -> tuple[Data, Task]:
     path = Path(source)
     if isinstance(source, str) and calls.is_spec(source) and not path.exists():
-        made = calls.call(calls.find(source), source, "a dict of the .npz keys")
+        made = calls.call(calls.resolve(source), source, "a dict of the .npz keys")
         name = source.rpartition(":")[2].rpartition(".")[2]
         try:
             return _from_object(made, options, name)

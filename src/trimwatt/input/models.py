@@ -38,7 +38,7 @@ def load_model(source: Any, data: Data | None = None) -> Workload:
     callable, where there is one. Raises InputError, in one line, for all else.
     """
     if isinstance(source, str) and calls.is_spec(source) and not Path(source).exists():
-        function = calls.find(source)
+        function = calls.resolve(source)
         return _called(function, source, data)
     if isinstance(source, str | Path):
         return _from_path(existing(Path(source)), data)
