@@ -15,6 +15,7 @@ from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch import augment, loss
 from trimwatt.framework.torch.run import cores, tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
+from trimwatt.framework.torch.size import macs
 from trimwatt.workload import Split, Workload
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.1
 EVALUATE = 500
+WORTH_SHARING = 5e7
 
 
 class Plan(Protocol):
@@ -73,7 +75,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         return module.eval()
     learned, held = workload.rows.holdout(workload.seed)
     criterion = loss.criterion(workload, learned.y, from_scratch)
-    with threads(cores()), torch.random.fork_rng(devices=[]):
+    with threads(_team(workload, plan.batch)), torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed)
         # convolutions are faster with channels last, and the layout changes no figure that is saved
         _laid_out_(module, torch.channels_last)
@@ -81,6 +83,11 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         run.train(run.rows(learned), run.rows(held))
         _laid_out_(module.eval(), torch.contiguous_format)
         return unscaled(module, criterion.scale, run.rows(held).x[:64]) if criterion.scale else module
+
+
+def _team(workload: Workload, batch: int) -> int:
+    """Threads to train with: for small steps a second one costs more than it brings."""
+    return cores() if (macs(workload) or 0) * batch >= WORTH_SHARING else 1
 
 
 class _Run:

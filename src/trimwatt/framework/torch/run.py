@@ -40,7 +40,7 @@ def threads(number: int) -> Iterator[None]:
 
 def evaluated(module: nn.Module) -> nn.Module:
     """The module in evaluation mode: itself where it is, else a copy, so that a training module stays one."""
-    if not any(part.training for part in module.modules()):
+    if not any(getattr(part, "training", False) for part in module.modules()):
         return module
     return copy.deepcopy(module).eval()
 

@@ -26,7 +26,8 @@ class PruneBlocks(Technique):
 
     Blocks are taken one at a time, each time the one whose loss is smallest now. A block that changes the size or the
     channels is never taken. Fine-tuning usually follows.
-    share: of the blocks that can be removed, in (0, 1]; at least one is.
+    share: of the blocks that can be removed, in (0, 1]; at least one is. recalibrate: estimate batch normalization
+    anew on training rows.
     """
 
     name: ClassVar[str] = "prune-blocks"
@@ -36,6 +37,7 @@ class PruneBlocks(Technique):
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
 
     share: float = 0.5
+    recalibrate: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -57,7 +59,8 @@ def _prune(technique: PruneBlocks, workload: Workload) -> Workload:
     with threads(cores()):
         number = max(1, round(technique.share * len(names)))
         without(module, _least(module, names, number, sample(workload, JUDGED_ROWS)))
-        recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
+        if technique.recalibrate:
+            recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
     return replace(workload, model=module)
 
 
