@@ -19,8 +19,8 @@ SCHEMA = "trimwatt/comparison/1"
 class SelfTest:
     """An arm compared with itself: what this host cannot tell apart.
 
-    resolution: the smallest effect that may be claimed, as a share (0.02 is 2 %): the half-width that was reached, or,
-    where the interval misses 1, all it shows between arms that are the same.
+    ratio, low, high: of the pair furthest apart among `processes` of one model. resolution: the smallest effect that
+    may be claimed, as a share (0.02 is 2 %): all that this interval allows between arms that are the same.
     """
 
     ratio: float
@@ -29,6 +29,7 @@ class SelfTest:
     pairs: int
     resolution: float
     pinned: bool
+    processes: int = 2
 
     @property
     def passed(self) -> bool:
@@ -131,9 +132,10 @@ class Comparison:
 def verdict(logs: Interval, minimum_effect: float, resolution: float) -> str:
     """less | more | tied | inconclusive for the logarithm of a ratio.
 
-    minimum_effect: shares below it do not matter. resolution: the smallest share this host may claim.
+    minimum_effect: shares below it do not matter and are not claimed: two processes of one model can differ by a percent
+    for as long as they live. resolution: the smallest share this host may claim.
     """
-    smallest = math.log1p(resolution)
+    smallest = math.log1p(max(resolution, minimum_effect))
     if logs.high < 0 and logs.value <= -smallest:
         return "less"
     if logs.low > 0 and logs.value >= smallest:
