@@ -132,7 +132,7 @@ class Comparison:
 def verdict(logs: Interval, minimum_effect: float, resolution: float) -> str:
     """less | more | tied | inconclusive for the logarithm of a ratio.
 
-    minimum_effect: shares below it do not matter and are not claimed: two processes of one model can differ by a percent
+    minimum_effect: shares below it do not matter and are not claimed: two processes of one model can differ by 1 %
     for as long as they live. resolution: the smallest share this host may claim.
     """
     smallest = math.log1p(max(resolution, minimum_effect))
