@@ -67,6 +67,21 @@ def test_targets_of_every_kind() -> None:
         assert {*data.train.y.tolist()} == {0, 1}
 
 
+@pytest.mark.parametrize(
+    ("distinct", "rows", "task"),
+    [
+        (20, 200, "classification"),
+        (20, 199, "regression"),
+        (25, 200, "regression"),
+        (50, 1000, "classification"),
+        (50, 999, "regression"),
+        (51, 5000, "regression"),
+    ],
+)
+def test_few_whole_numbers_are_classes(distinct: int, rows: int, task: str) -> None:
+    assert load((RNG.normal(size=(rows, 2)), np.arange(rows) % distinct))[1] == task
+
+
 def test_one_pool_is_parted_by_class_and_seed() -> None:
     first, _ = load((X, Y), seed=1)
     again, _ = load((X, Y), seed=1)

@@ -22,7 +22,7 @@ def is_spec(source: str) -> bool:
 
 
 def resolve(spec: str) -> Callable[..., Any]:
-    """The callable that `spec`, written package.module:callable, names; raises InputError where it is not there or cannot be called."""
+    """The callable that `spec` (package.module:callable) names; raises InputError where it is not there or is none."""
     if not is_spec(spec):
         raise InputError(
             f"{shown(spec)!r} is not written as package.module:callable, such as mymodels:make; write it so"

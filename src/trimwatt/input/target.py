@@ -15,7 +15,8 @@ from trimwatt.workload import Array, Task
 _FEW_CLASSES = 20
 _MANY_CLASSES = 50
 _ROWS_A_CLASS = 20
-_LEAST_ROWS_A_CLASS = 5
+# ten rows are six, two and two in train, val and test
+_LEAST_ROWS_A_CLASS = 10
 
 
 def encode(parts: Mapping[str, Array], task: str, name: str) -> tuple[dict[str, Array], tuple[Any, ...] | None, Task]:
@@ -124,7 +125,7 @@ def _asked(whole: Array, task: str, name: str) -> Task:
             )
         return "regression"
     distinct = len(set(whole.tolist()))
-    if distinct > max(2, len(whole) // _LEAST_ROWS_A_CLASS):
+    if distinct > max(2, 2 * len(whole) // _LEAST_ROWS_A_CLASS):
         raise InputError(
             f"{name} has {distinct} distinct values in {len(whole)} rows, too many for classes; "
             "use --task regression or name another target"
