@@ -32,6 +32,23 @@ def mlp(activation: str = "relu", hidden: tuple[int, ...] = (48, 24)) -> Workloa
     return lower(replace(given, model=model, form="sklearn", outputs="probabilities"))
 
 
+@cache
+def regression() -> Workload:
+    """scikit-learn's MLP for a value in the tens of thousands, from named columns through fitted preprocessing."""
+    from sklearn.neural_network import MLPRegressor
+
+    from trimwatt.framework.prepare import fit_prepare
+
+    given = samples.incomes()
+    prepare, train = fit_prepare(given.rows, "scaled"), given.rows.train
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = MLPRegressor(hidden_layer_sizes=(32, 16), max_iter=200, random_state=0).fit(
+            prepare.transform(train.x), train.y
+        )
+    return lower(replace(given, model=made, form="sklearn", prepare=prepare, outputs="values"))
+
+
 def model(
     nodes: Sequence[Any], weights: dict[str, Array], shape: Sequence[Any], dtype: int = TensorProto.FLOAT
 ) -> bytes:

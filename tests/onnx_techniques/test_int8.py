@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx_samples import cnn, dense, job, mlp, model
+from onnx_samples import cnn, dense, job, mlp, model, regression
 
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import lower, scores
@@ -32,6 +32,21 @@ class TestContract(TechniqueContract):
     @pytest.fixture
     def workload(self) -> Workload:
         return mlp()
+
+
+class TestContractOfValues(TechniqueContract):
+    @pytest.fixture
+    def technique(self) -> StaticInt8:
+        return StaticInt8(calibration_rows=50)
+
+    @pytest.fixture
+    def workload(self) -> Workload:
+        return regression()
+
+    def test_values_stay_close(self, technique: StaticInt8, workload: Workload) -> None:
+        x = workload.rows.val.x
+        before, after = scores(workload, x), scores(apply(technique, workload), x)
+        assert np.abs(after - before).mean() < 0.02 * np.ptp(before)
 
 
 def images(shape: tuple[int, ...], rows: int = 90) -> Array:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
-from onnx_samples import dense, job, mlp, model
+from onnx_samples import dense, job, mlp, model, regression
 
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import parameters, scores
@@ -32,6 +32,21 @@ class TestContract(TechniqueContract):
     @pytest.fixture
     def workload(self) -> Workload:
         return mlp()
+
+
+class TestContractOfValues(TechniqueContract):
+    @pytest.fixture
+    def technique(self) -> PruneDense:
+        return PruneDense(share=0.4)
+
+    @pytest.fixture
+    def workload(self) -> Workload:
+        return regression()
+
+    def test_values_stay_close(self, technique: PruneDense, workload: Workload) -> None:
+        x = workload.rows.val.x
+        before, after = scores(workload, x), scores(apply(technique, workload), x)
+        assert np.abs(after - before).mean() < 0.05 * np.ptp(before)
 
 
 def rows(features: int = 12, n: int = 300) -> Array:

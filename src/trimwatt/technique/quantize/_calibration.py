@@ -7,15 +7,13 @@ from typing import Any
 
 from trimwatt.workload import Array
 
-CHUNK = 32
 
-
-def reader(given: dict[str, Array]) -> Any:
-    """A CalibrationDataReader of `given` (input name -> rows), in chunks of CHUNK rows."""
+def reader(given: dict[str, Array], chunk: int) -> Any:
+    """A CalibrationDataReader of `given` (input name -> rows), in chunks of `chunk` rows."""
     from onnxruntime.quantization import CalibrationDataReader
 
     rows = len(next(iter(given.values())))
-    starts = range(0, rows, CHUNK)
+    starts = range(0, rows, chunk)
 
     class Chunks(CalibrationDataReader):  # type: ignore[misc]
         """Gives each chunk once; ranges let the calibrator forget one chunk's activations before the next."""
@@ -31,6 +29,6 @@ def reader(given: dict[str, Array]) -> Any:
 
         def get_next(self) -> dict[str, Array] | None:
             start = next(self._left, None)
-            return None if start is None else {name: array[start : start + CHUNK] for name, array in given.items()}
+            return None if start is None else {name: array[start : start + chunk] for name, array in given.items()}
 
     return Chunks()

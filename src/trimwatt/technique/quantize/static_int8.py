@@ -157,11 +157,13 @@ def _quantized(technique: StaticInt8, model: Any, given: dict[str, Array], kept:
     """What ONNX Runtime's quantizer makes of the model."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+    # histograms need every activation of a chunk at once, ranges do not
+    chunk = 32 if technique.method == "minmax" else 8
     with tempfile.TemporaryDirectory(prefix="trimwatt-") as folder, _graph.silence():
         path = Path(folder) / "int8.onnx"
         try:
             quantize_static(
-                model, str(path), _calibration.reader(given),
+                model, str(path), _calibration.reader(given, chunk),
                 quant_format=QuantFormat.QDQ, per_channel=technique.per_channel, reduce_range=technique.reduce_range,
                 activation_type=QuantType.QUInt8 if technique.activations == "uint8" else QuantType.QInt8,
                 weight_type=QuantType.QInt8, nodes_to_exclude=kept, op_types_to_quantize=sorted(_KINDS),
