@@ -37,6 +37,10 @@ class Energy:
         """This energy times `factor` >= 0, interval and all."""
         return Energy(self.joules * factor, self.low * factor, self.high * factor, self.origin)
 
+    def times(self, value: float, low: float, high: float) -> Energy:
+        """This energy times a factor that is itself known only to lie in `[low, high]`, 0 <= low <= value <= high."""
+        return Energy(self.joules * value, self.low * low, self.high * high, self.origin)
+
     def to_dict(self) -> dict[str, Any]:
         return {"joules": self.joules, "low": self.low, "high": self.high, "origin": self.origin}
 

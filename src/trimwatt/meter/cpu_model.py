@@ -95,6 +95,17 @@ class CpuModel:
     def _idle_cpu(self, duration_s: float) -> Energy:
         return self.interval(self.idle_w_per_thread * self.threads * duration_s)
 
+    def describe(self) -> dict[str, str]:
+        """What the estimate stands on, for reports."""
+        c = self.coefficients
+        low, high = _FACTORS[self.known]
+        return {
+            "processor": f"{c.label} ({self.known}; {c.n} results of {cpu_table.SOURCE})",
+            "watts a thread": f"{c.idle_w:g} idle, {c.max_w:g} busy",
+            "priors": f"core factor {self.core_factor:g}, uplift {_UPLIFT:g}, memory {_MEMORY_W_PER_GB:g} W/GB",
+            "95 % interval": f"x{low:g} to x{high:g}",
+        }
+
     def warnings(self, a: Mark, b: Mark) -> tuple[str, ...]:
         """That this is an estimate, and from what."""
         c = self.coefficients

@@ -93,9 +93,13 @@ class Bench:
         return Judged(found, floor, graded.grade, graded.margin, meets)
 
     def check_host(self, artifact: Artifact) -> SelfTest:
-        """Compare the baseline with itself, opened a second time: what this host cannot tell apart."""
-        with self.open(artifact, "baseline again") as twin:
-            self.test_of_host = self_test(self._baseline, twin, self.rng, self.plan, meter=self.meter)
+        """Compare the baseline with itself, opened twice more: what this host cannot tell apart.
+
+        Twice, as two processes of one model can differ lastingly by a percent, from where they lie in memory.
+        """
+        with self.open(artifact, "first twin") as first, self.open(artifact, "second twin") as second:
+            twins = [first, second]
+            self.test_of_host = self_test(self._baseline, twins, self.rng, self.plan, meter=self.meter)
         return self.test_of_host
 
     def alone(self, arm: SessionArm) -> Alone:

@@ -133,7 +133,7 @@ class Engine:
         while queue:
             if self.left_s() < 1.0:
                 found.untried = [candidate.name for candidate in queue]
-                self.event("warning", text=f"the budget is spent; {len(queue)} candidates were not tried")
+                self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return
             candidate = space.adapted(queue.pop(0))
             trial = self._stored(candidate) or self.attempt(candidate, found)
@@ -178,7 +178,7 @@ class Engine:
             with self.ledger.booking("measure", trial.id, "pairs against the baseline"):
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
         self.pace_s = time.monotonic() - started
-        return _compared(trial, comparison, self.workload.scenario.batch_size)
+        return _compared(trial, found.baseline, comparison)
 
     def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
         return replace(
@@ -207,15 +207,15 @@ class Engine:
             for arm in arms:
                 arm.close()
         self._store_pending()
-        rivals = [self._final(t, c) for t, c in zip(rivals, result.to_baseline, strict=True)]
+        rivals = [self._final(t, found.baseline, c) for t, c in zip(rivals, result.to_baseline, strict=True)]
         everyone = [found.baseline, *rivals]
         tied = [everyone[i] for i in result.tied if i > 0 or found.baseline.id in {t.id for t in pool}]
         found.finals, found.tied = result.to_dict(), [trial.id for trial in tied]
         found.recommended = recommend.cheapest_to_find(tied) if tied else rivals[max(0, result.cheapest - 1)]
 
-    def _final(self, trial: Trial, comparison: Comparison) -> Trial:
+    def _final(self, trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
         """The finals' figures replace the screening's."""
-        return self._replace(_compared(trial, comparison, self.workload.scenario.batch_size))
+        return self._replace(_compared(trial, baseline, comparison))
 
     def confirm(self, found: Found) -> None:
         """Ask the test rows once, for the baseline and the recommended trial."""
@@ -304,11 +304,16 @@ def _itself(pairs: int, basis: str) -> Ratio:
     return Ratio(1.0, 1.0, 1.0, pairs, "tied", basis, {"value": 1.0, "low": 1.0, "high": 1.0})
 
 
-def _compared(trial: Trial, comparison: Comparison, batch: int) -> Trial:
-    energy = comparison.a.energy
+def _compared(trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
+    """The ratio from pairs, and the figures a prediction as the baseline's times it.
+
+    Not the arm's own: seconds drift with the host's load by half from one comparison to the next, ratios do not.
+    """
+    ratio, energy, cpu_s = comparison.to_ratio(), baseline.energy_per_prediction, baseline.cpu_s_per_prediction
+    bounds = (ratio.value, ratio.low, ratio.high)
     return replace(
-        trial, ratio_to_baseline=comparison.to_ratio(), cpu_s_per_prediction=comparison.a.cpu_s / batch,
-        energy_per_prediction=energy.scaled(1 / batch) if energy else None,
+        trial, ratio_to_baseline=ratio, cpu_s_per_prediction=cpu_s * ratio.value if cpu_s is not None else None,
+        energy_per_prediction=energy.times(*bounds) if energy else None,
     )  # fmt: skip
 
 
