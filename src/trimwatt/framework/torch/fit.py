@@ -13,9 +13,9 @@ import numpy as np
 
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch import augment, loss
-from trimwatt.framework.torch.run import cores, tensor, threads
+from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
-from trimwatt.framework.torch.size import macs
+from trimwatt.framework.torch.size import is_large, multiplies_bfloat16, team
 from trimwatt.workload import Split, Workload
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.1
 EVALUATE = 500
-WORTH_SHARING = 5e7
 
 
 class Plan(Protocol):
@@ -75,7 +74,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         return module.eval()
     learned, held = workload.rows.holdout(workload.seed)
     criterion = loss.criterion(workload, learned.y, from_scratch)
-    with threads(_team(workload, plan.batch)), torch.random.fork_rng(devices=[]):
+    with threads(team(workload, plan.batch)), torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed)
         # convolutions are faster with channels last, and the layout changes no figure that is saved
         _laid_out_(module, torch.channels_last)
@@ -85,11 +84,6 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         return unscaled(module, criterion.scale, run.rows(held).x[:64]) if criterion.scale else module
 
 
-def _team(workload: Workload, batch: int) -> int:
-    """Threads to train with: for small steps a second one costs more than it brings."""
-    return cores() if (macs(workload) or 0) * batch >= WORTH_SHARING else 1
-
-
 class _Run:
     """State of one training."""
 
@@ -97,6 +91,7 @@ class _Run:
         self.workload, self.plan, self.module, self.criterion = workload, plan, module, criterion
         self.shuffle = np.random.default_rng(workload.seed)
         self.layout = augment.layout(workload) if plan.flip or plan.shift else None
+        self.halved = _halved(workload, plan)
         self.started = time.monotonic()
 
     def rows(self, split: Split) -> Rows:
@@ -145,7 +140,7 @@ class _Run:
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         import torch
 
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
             answer = self.module(x)
         return self.criterion(answer.float(), y)
 
@@ -172,6 +167,16 @@ def _laid_out_(module: nn.Module, layout: Any) -> None:
 
 def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _halved(workload: Workload, plan: Plan) -> bool:
+    """Whether to train in bfloat16; "auto": convolutions, in steps that are large, on a processor made for it."""
+    from torch import nn
+
+    if plan.precision != "auto":
+        return plan.precision == "bfloat16"
+    convolves = any(isinstance(layer, nn.Conv2d) for layer in workload.model.modules())
+    return convolves and multiplies_bfloat16() and is_large(workload, plan.batch)
 
 
 def _optimizer(module: nn.Module, plan: Plan) -> Any:

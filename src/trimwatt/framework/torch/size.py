@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from trimwatt.framework.torch.run import evaluated, example
+from functools import cache
+from pathlib import Path
+
+from trimwatt.framework.torch.run import cores, evaluated, example
 from trimwatt.workload import Workload
+
+LARGE = 5e7
 
 
 def parameters(workload: Workload) -> int | None:
@@ -20,3 +25,23 @@ def macs(workload: Workload) -> int | None:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         evaluated(workload.model)(rows)
     return int(counter.get_total_flops()) // 2
+
+
+def is_large(workload: Workload, batch: int) -> bool:
+    """Whether a batch of rows is work enough to be shared or halved: below, what that costs exceeds what it saves."""
+    return (macs(workload) or 0) * batch >= LARGE
+
+
+def team(workload: Workload, batch: int) -> int:
+    """With how many threads to work on batches of so many rows."""
+    return cores() if is_large(workload, batch) else 1
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16; False where it does not say."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags

@@ -50,13 +50,14 @@ def _prune(technique: PruneBlocks, workload: Workload) -> Workload:
     require("torch", "torch", "Pruning")
     from trimwatt.framework.torch.blocks import residual_blocks, without
     from trimwatt.framework.torch.recalibrate import recalibrate_
-    from trimwatt.framework.torch.run import cores, example, sample, threads
+    from trimwatt.framework.torch.run import example, sample, threads
+    from trimwatt.framework.torch.size import team
 
     module = copy.deepcopy(workload.model).eval()
     names = residual_blocks(module, example(workload))
     if not names:
         raise TrialFailed("the network has no residual block that keeps its shape, so none can be removed")
-    with threads(cores()):
+    with threads(team(workload, JUDGED_ROWS)):
         number = max(1, round(technique.share * len(names)))
         without(module, _least(module, names, number, sample(workload, JUDGED_ROWS)))
         if technique.recalibrate:

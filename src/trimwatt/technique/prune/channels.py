@@ -63,9 +63,10 @@ def _prune(technique: PruneChannels, workload: Workload) -> Workload:
     require("torch_pruning", "torch", "Pruning channels")
     from trimwatt.framework.torch.groups import shrunk
     from trimwatt.framework.torch.recalibrate import recalibrate_
-    from trimwatt.framework.torch.run import cores, example, sample, threads
+    from trimwatt.framework.torch.run import example, sample, threads
+    from trimwatt.framework.torch.size import team
 
-    with threads(cores()):
+    with threads(team(workload, RECALIBRATION_ROWS)):
         module = shrunk(workload.model, example(workload), technique.scope, technique.importance, technique.kept)
         if technique.recalibrate:
             recalibrate_(module, sample(workload, RECALIBRATION_ROWS))

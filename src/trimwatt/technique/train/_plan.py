@@ -16,8 +16,9 @@ class Training(Technique):
     of the steps and falls to zero by half a cosine. batch: rows a step. patience: epochs without a better held-out
     loss after which to stop, None never. weight_decay: of weights, not of biases and normalization. optimizer:
     "adamw" or "sgd" (Nesterov momentum 0.9). flip: mirror images left to right by coin. shift: move images by up to
-    so many pixels. precision: "float32" or "bfloat16" (autocast; half the time on processors with AMX or
-    AVX512-BF16, slower on others). max_seconds: end earlier, at the price of repeatability; None never.
+    so many pixels. precision: "float32", "bfloat16" (autocast: half the time on processors with AMX or AVX512-BF16,
+    slower on others) or "auto": bfloat16 where convolutions are large and the processor is such. max_seconds: end
+    earlier, at the price of repeatability; None never.
     """
 
     epochs: int = 20
@@ -28,7 +29,7 @@ class Training(Technique):
     optimizer: str = "adamw"
     flip: bool = False
     shift: int = 0
-    precision: str = "float32"
+    precision: str = "auto"
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -40,6 +41,6 @@ class Training(Technique):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} is a number above zero, got {value}")
-        for name, known in (("optimizer", ("adamw", "sgd")), ("precision", ("float32", "bfloat16"))):
+        for name, known in (("optimizer", ("adamw", "sgd")), ("precision", ("auto", "bfloat16", "float32"))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {' or '.join(known)}, got {getattr(self, name)!r}")
