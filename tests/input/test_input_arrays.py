@@ -52,6 +52,13 @@ def test_npz_keeps_what_is_stored(tmp_path: Path) -> None:
     assert data.train.x.dtype == np.float64  # type: ignore[union-attr]
 
 
+def test_splits_win_over_a_pool_and_foreign_byte_order_is_turned() -> None:
+    foreign = X.astype(">f4")
+    data, _ = load({"x": X[:5], "y": Y[:5], "x_train": foreign, "y_train": Y, "x_test": foreign + 1, "y_test": Y})
+    assert len(data.test) == 100
+    assert data.train.x.dtype == np.float32 and data.train.x.dtype.isnative  # type: ignore[union-attr]
+
+
 def test_targets_of_every_kind() -> None:
     for y, classes in [
         (Y.astype(bool), (0, 1)),
@@ -72,7 +79,7 @@ def test_targets_of_every_kind() -> None:
     [
         (20, 200, "classification"),
         (20, 199, "regression"),
-        (25, 200, "regression"),
+        (25, 400, "regression"),
         (50, 1000, "classification"),
         (50, 999, "regression"),
         (51, 5000, "regression"),

@@ -161,6 +161,20 @@ def test_columns_that_tell_nothing_are_dropped_and_named(tmp_path: Path) -> None
     assert all(name in told for name in ("row", "customer_id", "name", "note", "planet", "nothing"))
 
 
+def test_what_is_dropped_needs_no_derivation(tmp_path: Path) -> None:
+    split = ["train"] * 120 + ["val"] * 40 + ["test"] * 40
+    days = ["2021-01-05"] * 120 + ["2021-02-06"] * 80
+    columns = {
+        **_columns(),
+        "share": ["5%"] * 120 + ["6%"] * 80,
+        "day": days,
+        "tax": ["3%", "4%"] * 100,
+        "split": split,
+    }
+    data, _ = _load(tmp_path, columns)
+    assert _names(data) == ["size", "colour", "tax"] and list(data.derive) == ["tax"]
+
+
 def test_a_given_model_gets_its_columns_as_stored(tmp_path: Path) -> None:
     columns = {"row": list(range(ROWS)), "day": ["2021-01-05"] * ROWS, "planet": ["earth"] * ROWS, **_columns()}
     data, _ = _load(tmp_path, columns, as_stored=True)
