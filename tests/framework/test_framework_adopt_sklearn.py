@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from trimwatt.errors import InputError
-from trimwatt.framework import sklearn
+from trimwatt.framework import onnx, sklearn
 from trimwatt.framework.rows import as_request, from_request, to_frame
 from trimwatt.testing import samples
 from trimwatt.workload import Workload
@@ -65,6 +65,34 @@ def test_a_pipeline_gets_its_columns_by_name() -> None:
     assert adopted.prepare is None and adopted.decide == work.decide
     assert "nan" in [str(c) for c in adopted.model[0].transformers_[0][1].categories_[1]]
     assert sklearn.scores(adopted, work.rows.val.x).shape == (len(work.rows.val), 2)
+
+
+def test_a_model_of_some_columns_gets_those_in_its_order() -> None:
+    work = samples.incomes()
+    x = {name: np.nan_to_num(work.rows.train.x[name]) for name in ("age", "hours per week")}  # type: ignore[index]
+    data = replace(work.rows, **{part: replace(getattr(work.rows, part), x=x) for part in ("train", "val")})
+    work = replace(work, data=replace(data, val=data.train))
+    model = LinearRegression().fit(to_frame({"hours per week": x["hours per week"]}), work.rows.train.y)
+    adopted = sklearn.adopt(replace(work, model=model))
+    expected = model.coef_[0] * x["hours per week"] + model.intercept_
+    np.testing.assert_allclose(sklearn.scores(adopted, x), expected, rtol=1e-6)
+    lowered = onnx.lower(adopted)
+    np.testing.assert_allclose(onnx.scores(lowered, x), expected, rtol=1e-5)
+    stranger = LinearRegression().fit(to_frame({"height": x["age"]}), work.rows.train.y)
+    with pytest.raises(InputError, match="fitted on a column 'height', the data have age, hours per week"):
+        sklearn.adopt(replace(work, model=stranger))
+
+
+def test_a_model_fitted_on_an_array_gets_one() -> None:
+    work = samples.digits(rows=300)
+    parts = {n: getattr(work.rows, n) for n in ("train", "val", "test")}
+    named = {n: replace(p, x={f"p{i}": p.x[:, i].astype(np.float32) for i in range(64)}) for n, p in parts.items()}
+    model = LogisticRegression(max_iter=500).fit(work.rows.train.x, work.rows.train.y)
+    adopted = sklearn.adopt(replace(work, data=replace(work.rows, **named), model=model))
+    assert adopted.prepare is not None
+    expected = model.predict_proba(work.rows.val.x)
+    np.testing.assert_allclose(sklearn.scores(adopted, named["val"].x), expected, atol=1e-6)
+    np.testing.assert_allclose(onnx.scores(onnx.lower(adopted), named["val"].x), expected, atol=1e-5)
 
 
 def test_fitting_leaves_rows_for_the_threshold() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import to_frame
 from trimwatt.workload import Array, Decide, Outputs, Rows, Split, Workload
 
@@ -19,7 +20,30 @@ def given(workload: Workload, rows: Rows) -> Any:
     """What the estimator takes for rows as stored: the prepared array, the array itself, or a DataFrame."""
     if workload.prepare is not None:
         return workload.prepare.transform(rows)
-    return to_frame(rows) if isinstance(rows, dict) else rows
+    return to_frame(known_columns(workload.model, rows)) if isinstance(rows, dict) else rows
+
+
+def known_columns(estimator: Any, rows: dict[str, Array]) -> dict[str, Array]:
+    """The columns the estimator was fitted on, in its order; all of them where it does not say.
+
+    Raises InputError where one is missing.
+    """
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", rows)]
+    missing = [name for name in names if name not in rows]
+    if missing:
+        have = ", ".join(list(rows)[:6]) + (" ..." if len(rows) > 6 else "")
+        raise InputError(
+            f"the model was fitted on a column {missing[0]!r}, the data have {have}; give the same columns"
+        )
+    return {name: rows[name] for name in names}
+
+
+def _stacked(estimator: Any, rows: Rows) -> StackPrepare | None:
+    """Columns side by side for an estimator that was fitted on an array of as many numbers."""
+    if not isinstance(rows, dict) or hasattr(estimator, "feature_names_in_"):
+        return None
+    numbers = all(column.dtype.kind not in "OUST" for column in rows.values())
+    return StackPrepare(tuple(rows)) if numbers and getattr(estimator, "n_features_in_", None) == len(rows) else None
 
 
 def raw(estimator: Any, outputs: Outputs, rows: Any) -> Array:
@@ -68,6 +92,7 @@ def adopt(workload: Workload) -> Workload:
     """
     require("sklearn", "sklearn", "A scikit-learn model")
     estimator = _fitted(workload)
+    workload = replace(workload, prepare=workload.prepare or _stacked(estimator, workload.rows.train.x))
     classes = workload.rows.classes
     if classes is None:
         adopted = replace(workload, model=estimator, form="sklearn", outputs="values", class_columns=None, decide=None)

@@ -124,8 +124,12 @@ class SklearnSession:
         if p.columns is None:
             return p.prepare.transform(rows) if p.prepare else rows
         if p.prepare is None:
-            return to_frame(rows) if isinstance(rows, dict) else rows
+            return to_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
         return p.prepare.transform(from_request(rows, self._texts))
+
+    def _known(self, frame: Any) -> Any:
+        names = getattr(self._predictor.estimator, "feature_names_in_", None)
+        return frame if names is None or len(names) == frame.shape[1] else frame[list(names)]
 
 
 def _estimators(estimator: Any) -> list[Any]:

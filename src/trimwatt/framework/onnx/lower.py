@@ -15,7 +15,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
 from trimwatt.framework.onnx import _edit, _labels, run
 from trimwatt.framework.onnx._direct import direct
-from trimwatt.framework.sklearn import last_step
+from trimwatt.framework.sklearn import known_columns, last_step
 from trimwatt.workload import Array, Workload
 
 
@@ -63,7 +63,7 @@ def _inputs(workload: Workload) -> dict[str, Array]:
     rows = workload.rows.train.take(slice(0, 1)).x
     if workload.prepare is not None:
         return {"prepared": workload.prepare.transform(rows)}
-    return rows if isinstance(rows, dict) else {"x": rows}
+    return known_columns(workload.model, rows) if isinstance(rows, dict) else {"x": rows}
 
 
 def _initial(array: Array) -> Any:
