@@ -108,6 +108,17 @@ def test_the_wrong_form_is_a_reason(tmp_path: Path) -> None:
         SklearnRuntime().export(lower(apply(Linear(), samples.digits())), tmp_path)
 
 
+def test_a_vector_machine_decides_by_its_decision_values(tmp_path: Path) -> None:
+    from sklearn.svm import SVC
+
+    from trimwatt.framework.sklearn import adopt
+
+    work = adopt(replace(samples.digits(rows=400), model=SVC(kernel="poly")))
+    for name in ("sklearn", "onnxruntime"):
+        artifact = runtime.get(name).export(work, tmp_path)
+        assert verify(work, runtime.get(name).open(artifact, work.scenario), work.rows.val.x) is None
+
+
 @pytest.fixture(scope="module")
 def people() -> Workload:
     return lower(apply(Linear(), samples.people()))

@@ -105,10 +105,14 @@ def adopt(workload: Workload) -> Workload:
     return adopted
 
 
+def is_vector_machine(estimator: Any) -> bool:
+    """Whether labels come from a support vector machine with kernels."""
+    return type(last_step(estimator)).__name__ in ("SVC", "NuSVC")
+
+
 def _outputs(estimator: Any) -> Outputs:
     # a SVC's probabilities come from a second model that may contradict its own labels
-    by_margin = type(last_step(estimator)).__name__ in ("SVC", "NuSVC")
-    if hasattr(estimator, "predict_proba") and not by_margin:
+    if hasattr(estimator, "predict_proba") and not is_vector_machine(estimator):
         return "probabilities"
     if hasattr(estimator, "decision_function"):
         return "logits"

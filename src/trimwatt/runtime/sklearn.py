@@ -93,6 +93,8 @@ class SklearnSession:
         self._limits = threadpoolctl.threadpool_limits(threads)
         self._texts = frozenset(name for name, text in (predictor.columns or {}).items() if text)
         self._labels = _labels(predictor)
+        # labels of a SVC of many classes are votes of pairs, which its own decision values contradict at times
+        self._votes = framework.is_vector_machine(predictor.estimator)
         self._reader = Workload(outputs=predictor.outputs)
 
     def predict(self, rows: Rows) -> Array:
@@ -101,7 +103,7 @@ class SklearnSession:
         given = self._given(rows)
         if p.decide is None:
             return np.asarray(p.estimator.predict(given)).reshape(-1)
-        if p.decide.threshold is not None:
+        if p.decide.threshold is not None or self._votes:
             return p.decide.labels(self._probabilities(given))
         answer = np.asarray(p.estimator.predict(given))
         return answer if self._labels is None else np.asarray(self._labels[answer])
