@@ -293,3 +293,17 @@ def test_bytes_enter_a_dense_layer_exactly(shift: float) -> None:
     assert "Cast" not in operators(cleaned) and "Div" not in operators(cleaned)
     old, new = (open_session(m).run(None, {"x": x})[0] for m in (source, cleaned))
     np.testing.assert_allclose(new, old, atol=1e-5)
+
+
+def test_signals_are_pooled_as_pictures_are() -> None:
+    rng, make = np.random.default_rng(0), onnx.helper.make_node
+    weights = {"w": rng.normal(size=(16, 4, 3)).astype(np.float32), "head": rng.normal(size=(16, 4)).astype(np.float32)}
+    nodes = [
+        make("Conv", ["x", "w"], ["c"], name="conv"), make("Relu", ["c"], ["r"], name="relu"),
+        make("GlobalAveragePool", ["r"], ["g"], name="pool"), make("Flatten", ["g"], ["f"], name="flat"),
+        make("MatMul", ["f", "head"], ["y"], name="head"),
+    ]  # fmt: skip
+    x = rng.normal(size=(90, 4, 20)).astype(np.float32)
+    work = job(model(nodes, weights, ["n", 4, 20]), x)
+    quantized = apply(StaticInt8(calibration_rows=30), work)
+    np.testing.assert_allclose(scores(quantized, x), scores(work, x), atol=0.05)

@@ -73,13 +73,14 @@ def _pooling(model: Any) -> bool:
 
 def _flattening(model: Any) -> bool:
     """Single pixels are flattened channels last (in place), the same numbers, as int8 kernels leave them."""
-    graph, makers = model.graph, _graph.makers(model.graph)
+    graph, makers, sizes = model.graph, _graph.makers(model.graph), _graph.sizes(model)
     found = [
         node
         for node in graph.node
         if node.op_type == "Flatten"
         and _graph.attribute(node, "axis", 1) == 1
         and getattr(makers.get(node.input[0]), "op_type", "") == "GlobalAveragePool"
+        and len(sizes.get(makers[node.input[0]].input[0], ())) == 4
     ]
     for node in found:
         last = _graph.node("Transpose", [node.input[0]], f"{node.output[0]}/last", perm=[0, 2, 3, 1])
