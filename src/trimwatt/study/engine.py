@@ -62,6 +62,7 @@ class Engine:
         self.candidates: dict[str, Candidate] = {}
         self.pace_s = 3.0
         self._val: Array = np.empty(0)
+        self._baseline_id = ""
 
     # budget
 
@@ -99,6 +100,7 @@ class Engine:
             raise InputError(self._no_baseline(made.outcome.failure or "it could not be made", limit_s))
         self._book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
         self.artifacts[trial.id], self.candidates[trial.id] = made.outcome.artifact, candidate
+        self._baseline_id = trial.id
         with self.ledger.booking("evaluate", trial.id, "baseline"):
             arm = self.bench.baseline = self.bench.open(made.outcome.artifact, "baseline")
             self._val = self.bench.predictions(arm, self.workload.rows.val)
@@ -128,10 +130,10 @@ class Engine:
     # candidates
 
     def search(self, space: Space, found: Found) -> None:
-        """Try candidates until none is left or the budget is spent."""
+        """Try candidates until none is left or the budget is spent; the change of runtime alone is always tried."""
         queue = space.first()
         while queue:
-            if self.left_s() < 1.0:
+            if self.left_s() < 1.0 and queue[0].recipe != space.baseline.recipe:
                 found.untried = [candidate.name for candidate in queue]
                 self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return
@@ -167,6 +169,8 @@ class Engine:
     def _patience_s(self, candidate: Candidate) -> float:
         """Its share of the time left, but ten seconds where there are that many."""
         left = self.left_s()
+        if left < 10.0 and candidate.recipe == self.candidates[self._baseline_id].recipe:
+            return max(1.0, 0.5 * self._unspent_s())
         return max(1.0, left * candidate.patience, min(left, 10.0))
 
     def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:

@@ -146,7 +146,7 @@ class Space:
         lower, int8 = make("lower"), make("static-int8")
         if form == "onnx":
             return self._compressed(core)
-        tune, again = make("finetune"), make("finetune", epochs=4, learning_rate=3e-3)
+        tune, again = make("finetune"), make("finetune", epochs=5, learning_rate=3e-3)
         blocks, channels = make("prune-blocks"), make("prune-channels")
         chains = [(lower, int8), (tune,), (tune, lower, int8)]
         chains += [(tune, prune, again, lower, int8) for prune in (blocks, channels)]

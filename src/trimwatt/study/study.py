@@ -98,7 +98,15 @@ def optimize(
     folder = folders.choose(output, data, resume, force)
     with _fork_server(model) as server:
         rows, kind = input.load(
-            data, target=target, split=split, group=group, time=time, task=task, seed=seed, val_from=val_from
+            data,
+            target=target,
+            split=split,
+            group=group,
+            time=time,
+            task=task,
+            seed=seed,
+            val_from=val_from,
+            as_stored=model is not None,
         )
         scenario = Scenario(batch_size, threads, _request(request, rows))  # type: ignore[arg-type]
         options = Options(
