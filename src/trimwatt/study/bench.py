@@ -71,6 +71,11 @@ class Bench:
         rows = self.workload.rows.val.take(slice(0, _REQUEST_ROWS)).x
         return SessionArm(artifact, self.workload.scenario, rows, self.limits, name=name)
 
+    def latency(self, arm: SessionArm) -> dict[str, float]:
+        """{"p50", "p95"} in seconds, from as many requests as a second holds, 30 to 200."""
+        one_s = min(arm.run(1).wall_s for _ in range(3))
+        return arm.latency(int(min(200, max(30, 1.0 / max(one_s, 1e-6)))))
+
     def predictions(self, arm: SessionArm, split: Split) -> Array:
         """What the metric reads, as the artifact answers: class codes, probabilities or values."""
         metric, classes = self.workload.quality, self.workload.rows.classes

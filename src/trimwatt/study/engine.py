@@ -92,32 +92,41 @@ class Engine:
     def run_baseline(self, candidate: Candidate) -> Found:
         """Make and open the baseline; raises InputError where it cannot be made or the budget does not cover it."""
         self.event("stage", text=f"baseline: {candidate.name}")
-        stored = self._stored(candidate)
-        limit_s = self._unspent_s()
-        trial = self._new(candidate)
+        stored, trial, limit_s = self._stored(candidate), self._new(candidate), self._unspent_s()
+        self._baseline_id, self.candidates[trial.id] = trial.id, candidate
+        try:
+            trial = self._baseline_made(trial, candidate, stored, limit_s)
+            return self._baseline_measured(trial, stored)
+        except TrialFailed as error:
+            raise InputError(self._no_baseline(str(error), limit_s)) from error
+
+    def _baseline_made(self, trial: Trial, candidate: Candidate, stored: Trial | None, limit_s: float) -> Trial:
+        """The artifact of an earlier run serves again where files suffice to open it."""
+        if stored is not None and candidate.runtime != "torch" and self._opened() >= {trial.id}:
+            return trial
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
-        if made.outcome.artifact is None:
-            raise InputError(self._no_baseline(made.outcome.failure or "it could not be made", limit_s))
-        self._book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
-        self.artifacts[trial.id], self.candidates[trial.id] = made.outcome.artifact, candidate
-        self._baseline_id = trial.id
+        if made.outcome.artifact is None or made.outcome.failure is not None:
+            raise TrialFailed(made.outcome.failure or "nothing was exported")
+        self.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
+        self.artifacts[trial.id] = made.outcome.artifact
+        return replace(trial, cost=made.cost, parameters=made.outcome.parameters, macs=made.outcome.macs)
+
+    def _baseline_measured(self, trial: Trial, stored: Trial | None) -> Found:
+        artifact, rows = self.artifact(trial), self.workload.rows.val
         with self.ledger.booking("evaluate", trial.id, "baseline"):
-            arm = self.bench.baseline = self.bench.open(made.outcome.artifact, "baseline")
-            self._val = self.bench.predictions(arm, self.workload.rows.val)
-        judged = self.bench.judge(self.workload.rows.val, self._val, self._val)
+            arm = self.bench.baseline = self.bench.open(artifact, "baseline")
+            self._val = self.bench.predictions(arm, rows)
+            judged = self.bench.judge(rows, self._val, self._val)
         with self.ledger.booking("measure", trial.id, "self-test"):
-            test = self.bench.check_host(made.outcome.artifact)
-            side = self.bench.alone(arm)
-        if stored is None:
-            trial = replace(
-                self._described(trial, judged, arm, made.outcome.artifact), cost=made.cost,
-                parameters=made.outcome.parameters, macs=made.outcome.macs,
-                ratio_to_baseline=_itself(test.pairs, side.basis),
-                energy_per_prediction=side.energy, cpu_s_per_prediction=side.cpu_s, finished=_now(),
-            )  # fmt: skip
-            self._keep(trial)
-        else:
-            trial = stored
+            test, side = self.bench.check_host(artifact), self.bench.alone(arm)
+            trial = self._described(trial, judged, arm, artifact)
+        if stored is not None:
+            return Found(stored, judged.floor)
+        trial = replace(
+            trial, ratio_to_baseline=_itself(test.pairs, side.basis),
+            energy_per_prediction=side.energy, cpu_s_per_prediction=side.cpu_s, finished=_now(),
+        )  # fmt: skip
+        self._keep(trial)
         return Found(trial, judged.floor)
 
     def _no_baseline(self, reason: str, limit_s: float) -> str:
@@ -148,7 +157,7 @@ class Engine:
         self.event("stage", text=candidate.name)
         trial, limit_s = self._new(candidate), self._patience_s(candidate)
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
-        self._book(trial.id, made.outcome.usages)
+        self.ledger.book(trial.id, made.outcome.usages)
         trial = replace(
             trial, family=candidate.family(self.candidates[found.baseline.id]), cost=made.cost,
             parameters=made.outcome.parameters, macs=made.outcome.macs,
@@ -175,11 +184,13 @@ class Engine:
 
     def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:
         rows, started = self.workload.rows.val, time.monotonic()
-        with self.bench.open(artifact, trial.name) as arm:
+        with self.ledger.booking("evaluate", trial.id, "opening"):
+            arm = self.bench.open(artifact, trial.name)
+        with arm:
             with self.ledger.booking("evaluate", trial.id, "validation rows"):
                 judged = self.bench.judge(rows, self.bench.predictions(arm, rows), self._val)
-            trial = self._described(trial, judged, arm, artifact)
-            with self.ledger.booking("measure", trial.id, "pairs against the baseline"):
+            with self.ledger.booking("measure", trial.id, "latency, pairs against the baseline"):
+                trial = self._described(trial, judged, arm, artifact)
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
         self.pace_s = time.monotonic() - started
         return _compared(trial, found.baseline, comparison)
@@ -188,7 +199,7 @@ class Engine:
         return replace(
             trial, quality=judged.quality, meets_floor=judged.meets, floor_test=judged.floor_test,
             floor_margin=judged.margin,
-            latency_s=arm.latency(), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
+            latency_s=self.bench.latency(arm), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
         )  # fmt: skip
 
     # finals and confirmation
@@ -203,9 +214,10 @@ class Engine:
             return
         rivals = rivals[:affordable]
         self.event("finals", names=[trial.name for trial in rivals])
-        arms = [self.bench.open(self.artifact(trial), trial.name) for trial in rivals]
+        arms: list[SessionArm] = []
         try:
             with self.ledger.booking("measure", None, "finals"):
+                arms += [self.bench.open(self.artifact(trial), trial.name) for trial in rivals]
                 result = self.bench.finals(arms, max(2.0, 0.4 * self._unspent_s()))
         finally:
             for arm in arms:
@@ -282,9 +294,6 @@ class Engine:
 
     def _by_id(self, trial_id: str) -> Trial:
         return next(trial for trial in self.trials if trial.id == trial_id)
-
-    def _book(self, trial_id: str, usages: list[Usage]) -> None:
-        self.ledger.book(trial_id, usages)
 
     def _keep(self, trial: Trial) -> None:
         """Durable at once, with what it took."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from trimwatt.energy import Energy, total
 from trimwatt.meter import attribute
-from trimwatt.meter._base import Meter
+from trimwatt.meter._base import Mark, Meter
 from trimwatt.study.worker import Usage
 from trimwatt.trial import LedgerEntry
 
@@ -24,21 +23,25 @@ class Ledger:
         self.entries = list(entries)
         self.pending: list[LedgerEntry] = []
 
-    def book(self, trial: str | None, usages: Sequence[Usage], first: Sequence[str] = ()) -> None:
+    def book(self, trial: str | None, usages: Sequence[Usage]) -> None:
         """Book what a worker did, under the trial that first needed it."""
         self._add([LedgerEntry(u.stage, trial, u.energy, u.cpu_s, u.duration_s, u.step) for u in usages])  # type: ignore[arg-type]
 
     @contextmanager
     def booking(self, stage: Any, trial: str | None, step: str) -> Iterator[None]:
         """Book what this process and those it serves from take inside the block, whatever ends it."""
-        before, start = self.meter.mark(), time.monotonic()
+        before = self.meter.mark()
         try:
             yield
         finally:
-            after = self.meter.mark()
-            energy = attribute.process_share(self.meter, before, after)
-            cpu_s, duration_s = max(0.0, after.cpu_s - before.cpu_s), time.monotonic() - start
-            self._add([LedgerEntry(stage, trial, energy, cpu_s, duration_s, step)])
+            self.since(before, stage, step, trial)
+
+    def since(self, before: Mark, stage: Any, step: str, trial: str | None = None) -> None:
+        """Book what this process and those it serves from took since `before`."""
+        after = self.meter.mark()
+        energy = attribute.process_share(self.meter, before, after)
+        cpu_s = max(0.0, after.cpu_s - before.cpu_s)
+        self._add([LedgerEntry(stage, trial, energy, cpu_s, after.time_s - before.time_s, step)])
 
     def take_pending(self) -> list[LedgerEntry]:
         """Entries not yet made durable, handed over once."""

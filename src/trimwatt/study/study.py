@@ -16,6 +16,7 @@ from trimwatt import _imports, input, units
 from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
 from trimwatt.meter import pick
+from trimwatt.meter._base import Mark, Meter
 from trimwatt.scenario import Scenario
 from trimwatt.store import open_store
 from trimwatt.study import deliver, setup
@@ -81,7 +82,8 @@ def optimize(
 
     Raises InputError, having written nothing, for what cannot be used.
     """
-    started = monotonic()
+    started, meter = monotonic(), pick.pick()
+    opened = meter.mark()
     for module, extra in (
         ("onnxruntime", "onnx"),
         ("skl2onnx", "onnx"),
@@ -120,11 +122,11 @@ def optimize(
         space = Space(base, first, techniques)
         watch.event(
             "start", data=rows.name, rows={n: len(getattr(rows, n)) for n in ("train", "val", "test")},
-            baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=pick.pick().origin,
+            baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=meter.origin,
             budget_s=options.budget.amount if options.budget.kind == "s" else None,
         )  # fmt: skip
         with folders.kept_whole(folder, resume, force):
-            return _run(base, options, first, space, folder, server, watch, started)
+            return _run(base, options, first, space, folder, server, watch, started, meter, opened)
 
 
 def _run(
@@ -136,8 +138,9 @@ def _run(
     server: ForkServer | None,
     watch: Any,
     started: float,
+    meter: Meter,
+    opened: Mark,
 ) -> Study:
-    meter = pick.pick()
     store = open_store(folder)
     with contextlib.closing(store):
         _same_study(store, options, base)
@@ -145,6 +148,7 @@ def _run(
         workshop = Workshop(base, folder / "work", server, memory)
         bench = Bench(base, meter, Floor(options.max_drop, options.floor), memory)
         ledger = Ledger(meter, [LedgerEntry.from_dict(entry) for entry in store.ledger()])
+        ledger.since(opened, "prepare", "data, model and worker processes")
         engine = Engine(base, options, folder, workshop, bench, ledger, store, watch.event, started)
         try:
             found = engine.run_baseline(first)
