@@ -206,6 +206,13 @@ def test_moved_images_hold_only_their_own_pixels(flip: bool, shift: int, axes: t
             assert torch.equal(after, before) or torch.equal(after, before.flip(wide - 1))
 
 
+def test_flips_mirror_about_half_of_the_images() -> None:
+    images = torch.arange(200 * 6).reshape(200, 2, 3)
+    moved = augment.moved(images, (1, 2), True, 0, np.random.default_rng(0))
+    mirrored = sum(torch.equal(after, before.flip(1)) for before, after in zip(images, moved, strict=True))
+    assert 70 < mirrored < 130
+
+
 def test_tables_are_not_mirrored() -> None:
     with pytest.raises(TrialFailed, match="table"):
         apply(FineTune(flip=True), apply(TorchMlp(), separable()))

@@ -164,9 +164,39 @@ def test_a_block_that_adds_nothing_is_the_first_to_go_and_leaves_no_trace() -> N
 
 
 def test_entries_of_a_chain_are_deleted_whatever_their_order() -> None:
-    model = nn.Sequential(*(nn.Linear(n, n) for n in range(1, 13)))
-    without(model, ["2", "10", "0"])
-    assert [layer.in_features for layer in model] == [2, 4, 5, 6, 7, 8, 9, 10, 12]
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(12)))
+    left = without(model, ["2", "10", "0"], torch.rand(2, 4))
+    kept = [model[i] for i in (1, 3, 4, 5, 6, 7, 8, 9, 11)]
+    assert left is not None and all(torch.equal(a.weight, b.weight) for a, b in zip(left.children(), kept, strict=True))
+    assert len(model) == 12
+
+
+class Listed(nn.Module):
+    """A transformer: it looks into its first layer, so that layers can be deleted but not replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.start = nn.Linear(8, 8)
+        self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.start(x.squeeze(1))).mean(1))  # type: ignore[no-any-return]
+
+
+def test_layers_of_a_transformer_are_taken_from_their_list() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        before = on_images(Listed().eval())
+    after = apply(PruneBlocks(0.6), before)
+    assert len(after.model.layers.layers) == 1
+    assert answers(after).shape == answers(before).shape
+    counted, less = framework.macs(before), framework.macs(after)
+    products = 8 * (4 * 8 * 8 + 2 * 8 * 16) + 2 * 8 * 8 * 8
+    assert counted is not None and less is not None and counted - less == 2 * products
+    with pytest.raises(TrialFailed, match="does not run without 3 of its 3"):
+        apply(PruneBlocks(1.0), before)
 
 
 def test_a_network_without_such_blocks_fails_the_trial() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# what may stand between a block's answer and its untouched input: the addition and what keeps shapes and learns nothing
-_LEARNS_NOTHING = ("Add", "Relu", "LeakyRelu", "Gelu", "Silu", "Clamp", "Hardtanh", "Clone", "Alias")
+# what may stand between a block's answer and its input: the addition, activations, the norm of a transformer's layer
+_PASSES = ("NativeLayerNorm", "Add", "Relu", "LeakyRelu", "Gelu", "Silu", "Clamp", "Hardtanh", "Clone", "Alias")
 
 
 def residual_blocks(module: nn.Module, rows: torch.Tensor) -> list[str]:
@@ -57,22 +58,42 @@ def _adds_to(given: Any, answer: Any) -> bool:
         node = waiting.pop()
         if node is given.grad_fn:
             return bool(seen)
-        if node is None or node in seen or not node.name().startswith(_LEARNS_NOTHING):
+        if node is None or node in seen or not node.name().startswith(_PASSES):
             continue
         seen.add(node)
         waiting += [before for before, _ in node.next_functions]
     return False
 
 
-def without(module: nn.Module, names: list[str]) -> None:
-    """Take the blocks `names` out of `module` (in place): an entry of a chain is deleted, any other does nothing."""
+def without(module: nn.Module, names: list[str], rows: torch.Tensor) -> nn.Module | None:
+    """A copy of `module` without the blocks `names`; None where it does not run on `rows` then.
+
+    An entry of a chain is deleted, any other block hands on its input; an entry of a list is deleted where a block
+    that hands on its input will not do.
+    """
+    import torch
+
+    for shorten_lists in (False, True):
+        less = copy.deepcopy(module)
+        _take_out_(less, names, shorten_lists)
+        try:
+            with torch.no_grad():
+                less(rows)
+        except (RuntimeError, TypeError, AttributeError, IndexError, ValueError):
+            continue
+        return less
+    return None
+
+
+def _take_out_(module: nn.Module, names: list[str], shorten_lists: bool) -> None:
     from torch import nn
 
+    short = (nn.Sequential, nn.ModuleList) if shorten_lists else (nn.Sequential,)
     # from the back, since deleting an entry of a chain renumbers those behind it
     for name in sorted(names, key=lambda name: [part.zfill(6) for part in name.split(".")], reverse=True):
         parent_name, _, child = name.rpartition(".")
         parent = module.get_submodule(parent_name)
-        if isinstance(parent, nn.Sequential) and len(parent) > 1:
-            del parent[int(child) if child.isdigit() else list(parent._modules).index(child)]
+        if isinstance(parent, short) and len(parent) > 1:
+            del parent[list(parent._modules).index(child)]
         else:
             setattr(parent, child, nn.Identity())

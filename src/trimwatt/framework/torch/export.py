@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from trimwatt.errors import TrialFailed
-from trimwatt.framework.torch.run import evaluated, example
+from trimwatt.framework.torch.run import evaluated, example, unfused
 from trimwatt.workload import Workload
 
 if TYPE_CHECKING:
@@ -40,13 +42,29 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Both exporters talk at length: warnings, loggers, and a whole graph on stdout where tracing fails."""
+    import torch
+
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    torch._C._jit_set_onnx_log_output_stream("stderr")
+    try:
+        with warnings.catch_warnings(), torch.no_grad(), unfused():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _traced(module: nn.Module, rows: torch.Tensor, name: str) -> bytes:
     """By tracing: ten times as fast as capturing, and smaller files."""
     import torch
 
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _quiet():
         torch.onnx.export(
             module, (rows,), cast(Any, buffer), input_names=[name], output_names=["scores"],
             dynamic_axes={name: {0: "n"}, "scores": {0: "n"}}, opset_version=OPSET,
@@ -59,17 +77,11 @@ def _captured(module: nn.Module, rows: torch.Tensor, name: str) -> bytes:
     """By torch.export, for modules that the tracer does not know how to follow."""
     import torch
 
-    quiet = logging.getLogger("torch.onnx")
-    before, quiet.disabled = quiet.disabled, True
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                module, (rows,), input_names=[name], output_names=["scores"],
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), dynamo=True, verbose=False,
-            )  # fmt: skip
-    finally:
-        quiet.disabled = before
+    with _quiet():
+        program = torch.onnx.export(
+            module, (rows,), input_names=[name], output_names=["scores"],
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), dynamo=True, verbose=False,
+        )  # fmt: skip
     if program is None:
         raise TrialFailed("the exporter gave nothing")
     return bytes(program.model_proto.SerializeToString())

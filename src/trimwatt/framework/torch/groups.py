@@ -33,7 +33,9 @@ def shrunk(model: nn.Module, rows: torch.Tensor, scope: str, importance: str, ke
         before = module(rows).shape
     removed = _remove_(module, rows, scope, importance, kept)
     if not removed:
-        raise TrialFailed(f"no channel can be removed: no layer of scope {scope!r} would have fewer than it has")
+        raise TrialFailed(
+            f"no channel can be removed: no layer has channels to spare by scope {scope!r}, {importance!r}"
+        )
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(learns.get(name, True))
     _check(module, rows, before)

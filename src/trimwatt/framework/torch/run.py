@@ -45,6 +45,19 @@ def evaluated(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).eval()
 
 
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Attention layers step by step inside: fused, they can neither be traced nor counted."""
+    import torch
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def tensor(workload: Workload, rows: Rows) -> torch.Tensor:
     """What the module takes for `rows`: prepared where the workload says so, else as stored, type and all.
 

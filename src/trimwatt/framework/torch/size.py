@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 
-from trimwatt.framework.torch.run import cores, evaluated, example
+from trimwatt.framework.torch.run import cores, evaluated, example, unfused
 from trimwatt.workload import Workload
 
 LARGE = 5e7
@@ -19,11 +20,16 @@ def parameters(workload: Workload) -> int | None:
 def macs(workload: Workload) -> int | None:
     """Multiply-accumulates of convolutions, dense layers and matrix products for one row."""
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    rows = example(workload, 1)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        evaluated(workload.model)(rows)
+    rows, module = example(workload, 1), evaluated(workload.model)
+    with warnings.catch_warnings(), torch.no_grad(), unfused():
+        warnings.simplefilter("ignore")
+        # recurrent layers of oneDNN and fused attention hide their products from the counter
+        plain = torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+        with plain[0], plain[1], FlopCounterMode(display=False) as counter:
+            module(rows)
     return int(counter.get_total_flops()) // 2
 
 

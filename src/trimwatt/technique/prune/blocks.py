@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -53,14 +54,14 @@ def _prune(technique: PruneBlocks, workload: Workload) -> Workload:
     from trimwatt.framework.torch.run import example, sample, threads
     from trimwatt.framework.torch.size import team
 
-    module = copy.deepcopy(workload.model).eval()
-    names = residual_blocks(module, example(workload))
+    whole = copy.deepcopy(workload.model).eval()
+    names = residual_blocks(whole, example(workload))
     if not names:
         raise TrialFailed("the network has no residual block that keeps its shape, so none can be removed")
     with threads(team(workload, JUDGED_ROWS)):
-        number = max(1, round(technique.share * len(names)))
-        without(module, _least(module, names, number, sample(workload, JUDGED_ROWS)))
-        if technique.recalibrate:
+        rows = sample(workload, JUDGED_ROWS)
+        module = without(whole, _least(whole, names, max(1, round(technique.share * len(names))), rows), rows[:2])
+        if module is not None and technique.recalibrate:
             recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
     return replace(workload, model=module)
 
@@ -72,15 +73,17 @@ def _least(module: nn.Module, names: list[str], number: int, rows: torch.Tensor)
     whole, chosen = forward(module, rows), list[str]()
     while len(chosen) < number:
         moved = {name: _moved(module, [*chosen, name], rows, whole) for name in names if name not in chosen}
-        chosen.append(min(moved, key=lambda name: moved[name]))
+        best = min(moved, key=lambda name: moved[name])
+        if not math.isfinite(moved[best]):
+            raise TrialFailed(f"the network does not run without {len(chosen) + 1} of its {len(names)} residual blocks")
+        chosen.append(best)
     return chosen
 
 
 def _moved(module: nn.Module, names: list[str], rows: torch.Tensor, whole: Array) -> float:
-    """Mean squared change of the answers without the blocks `names`."""
+    """Mean squared change of the answers without the blocks `names`; infinite where it does not run."""
     from trimwatt.framework.torch.blocks import without
     from trimwatt.framework.torch.run import forward
 
-    less = copy.deepcopy(module)
-    without(less, names)
-    return float(np.mean((forward(less, rows) - whole) ** 2))
+    less = without(module, names, rows[:2])
+    return math.inf if less is None else float(np.mean((forward(less, rows) - whole) ** 2))
