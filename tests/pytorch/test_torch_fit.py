@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,13 @@ def test_the_process_is_left_as_it_was() -> None:
         apply(Train(epochs=1), apply(TorchMlp(), separable()))
         assert torch.get_num_threads() == 1
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_rows_too_many_to_prepare_at_once_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = apply(SmallCnn(8), digits("image", 300))
+    whole = apply(Train(epochs=2, shift=1), start)
+    monkeypatch.setattr(importlib.import_module("trimwatt.framework.torch.fit"), "MOST_BYTES", 0)
+    np.testing.assert_allclose(weights(apply(Train(epochs=2, shift=1), start)), weights(whole), rtol=1e-5)
 
 
 def test_half_precision_learns_too() -> None:

@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from trimwatt.framework.torch import augment, loss
 from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
 from trimwatt.framework.torch.size import is_large, multiplies_bfloat16, team
-from trimwatt.workload import Split, Workload
+from trimwatt.workload import Array, Split, Workload
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.1
 EVALUATE = 500
+MOST_BYTES = 5e8
 
 
 class Plan(Protocol):
@@ -51,12 +51,26 @@ class Plan(Protocol):
     def max_seconds(self) -> float | None: ...
 
 
-@dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows as the module takes them, and the targets as the loss takes them."""
+    """Rows as stored with their targets, handed out as the module and the loss take them.
 
-    x: torch.Tensor
-    y: torch.Tensor
+    They are prepared once where that fits into MOST_BYTES, else batch by batch.
+    """
+
+    def __init__(self, workload: Workload, split: Split, criterion: loss.Criterion) -> None:
+        self._workload, self._stored, self.y = workload, split, criterion.targets(split.y)
+        one = tensor(workload, split.take(slice(0, 1)).x)
+        fits = one.nbytes * len(split) <= MOST_BYTES or workload.prepare is None
+        self._x = tensor(workload, split.x) if fits else None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: Array | slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows and targets at `index`."""
+        if self._x is None:
+            return tensor(self._workload, self._stored.take(index).x), self.y[index]
+        return self._x[index], self.y[index]
 
 
 def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module:
@@ -79,9 +93,10 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         # convolutions are faster with channels last, and the layout changes no figure that is saved
         _laid_out_(module, torch.channels_last)
         run = _Run(workload, plan, module, criterion)
-        run.train(run.rows(learned), run.rows(held))
+        held_rows = Rows(workload, held, criterion)
+        run.train(Rows(workload, learned, criterion), held_rows)
         _laid_out_(module.eval(), torch.contiguous_format)
-        return unscaled(module, criterion.scale, run.rows(held).x[:64]) if criterion.scale else module
+        return unscaled(module, criterion.scale, held_rows.take(slice(0, 64))[0]) if criterion.scale else module
 
 
 class _Run:
@@ -94,12 +109,9 @@ class _Run:
         self.halved = _halved(workload, plan)
         self.started = time.monotonic()
 
-    def rows(self, split: Split) -> Rows:
-        return Rows(tensor(self.workload, split.x), self.criterion.targets(split.y))
-
     def train(self, learned: Rows, held: Rows) -> None:
         optimizer = _optimizer(self.module, self.plan)
-        steps = math.ceil(len(learned.x) / self.plan.batch)
+        steps = math.ceil(len(learned) / self.plan.batch)
         rate = _schedule(self.plan.learning_rate, steps * self.plan.epochs)
         best, weights, since = self.held_loss(held), _weights(self.module), 0
         for _ in range(self.plan.epochs):
@@ -114,16 +126,15 @@ class _Run:
         return self.plan.max_seconds is not None and time.monotonic() - self.started > self.plan.max_seconds
 
     def _epoch(self, rows: Rows, optimizer: Any, rate: Iterator[float]) -> None:
-        import torch
 
         self.module.train()
-        order = self.shuffle.permutation(len(rows.x))
+        order = self.shuffle.permutation(len(rows))
         for index in np.array_split(order, math.ceil(len(order) / self.plan.batch)):
-            chosen = torch.from_numpy(index)
             now = next(rate)
             for group in optimizer.param_groups:
                 group["lr"] = now
-            value = self.loss(self._augmented(rows.x[chosen]), rows.y[chosen])
+            x, y = rows.take(index)
+            value = self.loss(self._augmented(x), y)
             if not math.isfinite(value.item()):
                 raise TrialFailed(f"training diverged: the loss is {value.item():g}; lower the learning rate")
             optimizer.zero_grad(set_to_none=True)
@@ -149,12 +160,8 @@ class _Run:
 
         self.module.eval()
         with torch.no_grad():
-            parts = [
-                self.loss(rows.x[start : start + EVALUATE], rows.y[start : start + EVALUATE]).item()
-                * len(rows.y[start : start + EVALUATE])
-                for start in range(0, len(rows.x), EVALUATE)
-            ]
-        value = sum(parts) / len(rows.x)
+            batches = [rows.take(slice(start, start + EVALUATE)) for start in range(0, len(rows), EVALUATE)]
+            value = sum(self.loss(x, y).item() * len(y) for x, y in batches) / len(rows)
         return value if math.isfinite(value) else math.inf
 
 
