@@ -40,7 +40,8 @@ def resolve(handler: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """One line that says what went wrong."""
     if isinstance(error, TrimwattError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -55,7 +56,7 @@ def serve(connection: Connection, handler: str, args: tuple[Any, ...]) -> None:
         handle = resolve(handler)(*args)
         reply: tuple[Any, ...] = ("ok", None)
     except Exception as error:
-        connection.send(("failed", _reason(error), traceback.format_exc()))
+        connection.send(("failed", reason(error), traceback.format_exc()))
         return
     connection.send(reply)
     while True:
@@ -66,7 +67,7 @@ def serve(connection: Connection, handler: str, args: tuple[Any, ...]) -> None:
         try:
             reply = ("ok", handle(message))
         except Exception as error:
-            reply = ("failed", _reason(error), traceback.format_exc())
+            reply = ("failed", reason(error), traceback.format_exc())
         connection.send(reply)
 
 

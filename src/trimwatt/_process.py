@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, TrialStopped
 from trimwatt.units import seconds, size
 
 
@@ -92,13 +92,21 @@ class ForkServer:
         self._ready = True
 
     def fork(self, fd: int) -> int:
-        self._wait_ready()
-        socket.send_fds(self._control, [b"f"], [fd])
-        return int(self._control.recv(16, socket.MSG_WAITALL))
+        """The pid of a new worker that serves the other end of `fd`; raises TrialFailed where the server is gone."""
+        try:
+            self._wait_ready()
+            socket.send_fds(self._control, [b"f"], [fd])
+            return int(self._control.recv(16, socket.MSG_WAITALL))
+        except (OSError, ValueError) as error:
+            raise TrialFailed("the process that starts workers is gone; memory may have run out") from error
 
     def wait(self, pid: int) -> int:
-        self._control.sendall(f"w{pid}".encode())
-        return int(self._control.recv(16, socket.MSG_WAITALL))
+        """The exit code of a worker once it has ended; a kill's where the server is gone, as it took all along."""
+        try:
+            self._control.sendall(f"w{pid}".encode())
+            return int(self._control.recv(16, socket.MSG_WAITALL))
+        except (OSError, ValueError):
+            return -signal.SIGKILL
 
     def close(self) -> None:
         """End the server, and with it every worker."""
@@ -151,7 +159,7 @@ class Child:
         while not self._connection.poll(0.05):
             if time.monotonic() > deadline:
                 self.close()
-                raise TrialFailed(f"took more than {seconds(timeout_s)}, the time it was given")
+                raise TrialStopped(f"took more than {seconds(timeout_s)}, the time it was given")
             self._check_memory()
         try:
             status, *rest = self._connection.recv()

@@ -7,6 +7,7 @@ TrimwattError
 ├── SensorAbsent     exit 3   a required sensor is not there
 ├── Inconclusive     exit 4   the interval straddles the limit, under --strict
 └── TrialFailed               one candidate cannot be made; the study goes on
+    └── TrialStopped          it took more time than it was given
 """
 
 from __future__ import annotations
@@ -50,3 +51,7 @@ class Inconclusive(TrimwattError):
 
 class TrialFailed(TrimwattError):
     """This candidate cannot be made or exported; the message becomes the trial's reason."""
+
+
+class TrialStopped(TrialFailed):
+    """This candidate took more time than it was given; it may be tried again with more."""

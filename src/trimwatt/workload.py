@@ -45,6 +45,12 @@ class Split:
     def take(self, index: Array | slice) -> Split:
         return Split(take(self.x, index), self.y[index])
 
+    def sample(self, most: int, seed: int) -> Split:
+        """At most so many rows, drawn by lot: stored rows often come class by class."""
+        if len(self) <= most:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
+
 
 @dataclass(frozen=True, eq=False)
 class Data:

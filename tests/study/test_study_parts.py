@@ -104,7 +104,7 @@ def test_a_folder_that_is_there_is_refused_and_a_strangers_never_replaced(tmp_pa
 
 def test_input_that_turns_out_unusable_leaves_nothing(tmp_path: Path) -> None:
     place = tmp_path / "out"
-    with pytest.raises(InputError), folders.kept_whole(place, resume=False, force=False):
+    with pytest.raises(InputError), folders.Place(place, resume=False):
         (place / "half").write_text("x")
         raise InputError("a budget that does not cover the baseline")
     assert not place.exists()

@@ -1,4 +1,4 @@
-"""The flow of a study: baseline, candidates, finals, confirmation. What it finds goes to the store at once."""
+"""Trials: the baseline, then candidates within the budget. What is found goes to the store at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from trimwatt import recipe as recipes
 from trimwatt.compare.arms import SessionArm
 from trimwatt.compare.result import Comparison
 from trimwatt.energy import Energy
-from trimwatt.errors import GateFailed, InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
-from trimwatt.study import recommend
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Options
@@ -43,6 +42,7 @@ class Found:
     finals: dict[str, Any] | None = None
     tied: list[str] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -68,9 +68,9 @@ class Engine:
 
     def left_s(self) -> float:
         """Seconds of work that the budget still pays for, the end of the study kept in reserve."""
-        return self._unspent_s() - self._reserve_s()
+        return self.unspent_s() - self._reserve_s()
 
-    def _unspent_s(self) -> float:
+    def unspent_s(self) -> float:
         """Seconds that the budget still pays for, all in all."""
         if self.options.budget.kind == "s":
             return self.options.budget.amount - (time.monotonic() - self.started)
@@ -92,27 +92,29 @@ class Engine:
     def run_baseline(self, candidate: Candidate) -> Found:
         """Make and open the baseline; raises InputError where it cannot be made or the budget does not cover it."""
         self.event("stage", text=f"baseline: {candidate.name}")
-        stored, trial, limit_s = self._stored(candidate), self._new(candidate), self._unspent_s()
+        stored, trial, limit_s = self._stored(candidate), self._new(candidate), 0.8 * self.unspent_s()
         self._baseline_id, self.candidates[trial.id] = trial.id, candidate
         try:
             trial = self._baseline_made(trial, candidate, stored, limit_s)
             return self._baseline_measured(trial, stored)
+        except TrialStopped as error:
+            budget = self.options.budget
+            raise InputError(f"a budget of {budget} does not even cover the baseline; give more, say 20min") from error
         except TrialFailed as error:
-            raise InputError(self._no_baseline(str(error), limit_s)) from error
+            raise InputError(f"the baseline cannot be made: {error}") from error
 
     def _baseline_made(self, trial: Trial, candidate: Candidate, stored: Trial | None, limit_s: float) -> Trial:
         """The artifact of an earlier run serves again where files suffice to open it."""
-        if stored is not None and candidate.runtime != "torch" and self._opened() >= {trial.id}:
+        if stored is not None and candidate.runtime != "torch" and self.openable() >= {trial.id}:
             return trial
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
-        if made.outcome.artifact is None or made.outcome.failure is not None:
-            raise TrialFailed(made.outcome.failure or "nothing was exported")
+        self.artifacts[trial.id] = made.whole()
         self.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
-        self.artifacts[trial.id] = made.outcome.artifact
         return replace(trial, cost=made.cost, parameters=made.outcome.parameters, macs=made.outcome.macs)
 
     def _baseline_measured(self, trial: Trial, stored: Trial | None) -> Found:
         artifact, rows = self.artifact(trial), self.workload.rows.val
+        self.bench.call_s = 0.8 * self.unspent_s()
         with self.ledger.booking("evaluate", trial.id, "baseline"):
             arm = self.bench.baseline = self.bench.open(artifact, "baseline")
             self._val = self.bench.predictions(arm, rows)
@@ -128,13 +130,6 @@ class Engine:
         )  # fmt: skip
         self._keep(trial)
         return Found(trial, judged.floor)
-
-    def _no_baseline(self, reason: str, limit_s: float) -> str:
-        if "the time it was given" in reason:
-            return (
-                f"a budget of {self.options.budget} does not even cover the baseline; give more, such as --budget 20min"
-            )
-        return f"the baseline cannot be made: {reason}"
 
     # candidates
 
@@ -156,21 +151,22 @@ class Engine:
         """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""
         self.event("stage", text=candidate.name)
         trial, limit_s = self._new(candidate), self._patience_s(candidate)
+        before = self.ledger.meter.mark()
         made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
         self.ledger.book(trial.id, made.outcome.usages)
+        self.ledger.rest(before, made.outcome.usages, trial.id)
         trial = replace(
             trial, family=candidate.family(self.candidates[found.baseline.id]), cost=made.cost,
             parameters=made.outcome.parameters, macs=made.outcome.macs,
             notes=[f"shares {name} with an earlier trial" for name in made.shared],
         )  # fmt: skip
         try:
-            if made.outcome.artifact is None or made.outcome.failure is not None:
-                raise TrialFailed(made.outcome.failure or "nothing was exported")
-            self.artifacts[trial.id] = made.outcome.artifact
-            trial = self._measured(trial, made.outcome.artifact, found)
+            self.artifacts[trial.id] = made.whole()
+            trial = self._measured(trial, self.artifacts[trial.id], found)
+        except TrialStopped as error:
+            trial = replace(trial, status="stopped", reason=str(error))
         except TrialFailed as error:
-            late = "the time it was given" in str(error)
-            trial = replace(trial, status="stopped" if late else "failed", reason=str(error))
+            trial = replace(trial, status="failed", reason=str(error))
         trial = replace(trial, finished=_now())
         self._keep(trial)
         return trial
@@ -179,11 +175,12 @@ class Engine:
         """Its share of the time left, but ten seconds where there are that many."""
         left = self.left_s()
         if left < 10.0 and candidate.recipe == self.candidates[self._baseline_id].recipe:
-            return max(1.0, 0.5 * self._unspent_s())
+            return max(1.0, 0.5 * self.unspent_s())
         return max(1.0, left * candidate.patience, min(left, 10.0))
 
     def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:
         rows, started = self.workload.rows.val, time.monotonic()
+        self.bench.call_s = self.left_s()
         with self.ledger.booking("evaluate", trial.id, "opening"):
             arm = self.bench.open(artifact, trial.name)
         with arm:
@@ -193,7 +190,7 @@ class Engine:
                 trial = self._described(trial, judged, arm, artifact)
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
         self.pace_s = time.monotonic() - started
-        return _compared(trial, found.baseline, comparison)
+        return compared(trial, found.baseline, comparison)
 
     def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
         return replace(
@@ -201,61 +198,6 @@ class Engine:
             floor_margin=judged.margin,
             latency_s=self.bench.latency(arm), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
         )  # fmt: skip
-
-    # finals and confirmation
-
-    def decide(self, found: Found) -> None:
-        """Let those that could be the cheapest meet directly, and choose; the baseline itself may win."""
-        pool = [t for t in recommend.eligible(self.trials, self.options) if t.id in self._opened()]
-        rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
-        affordable = int(self._unspent_s() / self.pace_s) - 2
-        if not rivals or affordable < 1:
-            found.recommended = pool[0] if pool else None
-            return
-        rivals = rivals[:affordable]
-        self.event("finals", names=[trial.name for trial in rivals])
-        arms: list[SessionArm] = []
-        try:
-            with self.ledger.booking("measure", None, "finals"):
-                arms += [self.bench.open(self.artifact(trial), trial.name) for trial in rivals]
-                result = self.bench.finals(arms, max(2.0, 0.4 * self._unspent_s()))
-        finally:
-            for arm in arms:
-                arm.close()
-        self._store_pending()
-        rivals = [self._final(t, found.baseline, c) for t, c in zip(rivals, result.to_baseline, strict=True)]
-        everyone = [found.baseline, *rivals]
-        tied = [everyone[i] for i in result.tied if i > 0 or found.baseline.id in {t.id for t in pool}]
-        found.finals, found.tied = result.to_dict(), [trial.id for trial in tied]
-        found.recommended = recommend.cheapest_to_find(tied) if tied else rivals[max(0, result.cheapest - 1)]
-
-    def _final(self, trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
-        """The finals' figures replace the screening's."""
-        return self._replace(_compared(trial, baseline, comparison))
-
-    def confirm(self, found: Found) -> None:
-        """Ask the test rows once, for the baseline and the recommended trial."""
-        if found.recommended is None:
-            return
-        self.event("confirm", name=found.recommended.name)
-        rows = self.workload.rows.test
-        with self.ledger.booking("evaluate", None, "confirmation on test rows"):
-            if self.bench.baseline is None:
-                raise GateFailed("the baseline's session is gone")
-            before = self.bench.predictions(self.bench.baseline, rows)
-            if found.recommended.id == found.baseline.id:
-                after = before
-            else:
-                with self.bench.open(self.artifact(found.recommended), found.recommended.name) as arm:
-                    after = self.bench.predictions(arm, rows)
-            base, chosen = self.bench.judge(rows, before, before), self.bench.judge(rows, after, before)
-        self._store_pending()
-        same = found.recommended.id == found.baseline.id
-        found.baseline = self._replace(replace(found.baseline, test_quality=base.quality))
-        found.recommended = found.baseline if same else self._replace(
-            replace(self._by_id(found.recommended.id), test_quality=chosen.quality)
-        )  # fmt: skip
-        found.confirmed = chosen.meets
 
     # keeping
 
@@ -267,7 +209,7 @@ class Engine:
             self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files))
         return self.artifacts[trial.id]
 
-    def _opened(self) -> set[str]:
+    def openable(self) -> set[str]:
         return {t.id for t in self.trials if t.id in self.artifacts or self.store.get(f"files:{t.id}")}
 
     def _place(self, trial_id: str) -> Path:
@@ -292,7 +234,7 @@ class Engine:
             recipes.to_json(candidate.recipe), candidate.runtime, key, started=_now(),
         )  # fmt: skip
 
-    def _by_id(self, trial_id: str) -> Trial:
+    def by_id(self, trial_id: str) -> Trial:
         return next(trial for trial in self.trials if trial.id == trial_id)
 
     def _keep(self, trial: Trial) -> None:
@@ -304,11 +246,11 @@ class Engine:
         self.store.add_trial({**trial.to_dict(), "key": key}, [entry.to_dict() for entry in self.ledger.take_pending()])
         self.trials = [t for t in self.trials if t.id != trial.id] + [trial]
 
-    def _replace(self, trial: Trial) -> Trial:
+    def amend(self, trial: Trial) -> Trial:
         self.trials = [trial if t.id == trial.id else t for t in self.trials]
         return trial
 
-    def _store_pending(self) -> None:
+    def keep_pending(self) -> None:
         self.store.add_entries([entry.to_dict() for entry in self.ledger.take_pending()])
 
 
@@ -317,7 +259,7 @@ def _itself(pairs: int, basis: str) -> Ratio:
     return Ratio(1.0, 1.0, 1.0, pairs, "tied", basis, {"value": 1.0, "low": 1.0, "high": 1.0})
 
 
-def _compared(trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
+def compared(trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
     """The ratio from pairs, and the figures a prediction as the baseline's times it.
 
     Not the arm's own: seconds drift with the host's load by half from one comparison to the next, ratios do not.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +33,31 @@ def _ours(folder: Path) -> bool:
     return folder.is_dir() and (not any(folder.iterdir()) or any((folder / name).exists() for name in known))
 
 
-@contextlib.contextmanager
-def kept_whole(folder: Path, resume: bool, force: bool) -> Iterator[None]:
-    """Make the folder; take it away again if what was given turns out unusable before anything was found."""
-    if folder.exists() and force and not resume:
-        shutil.rmtree(folder)
-    fresh = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except InputError:
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+class Place:
+    """The folder of a study while it is made: as it was before until `settle`, the study's own from then on."""
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        self.folder, self.resume = folder, resume
+        self.aside = folder.with_name(f".{folder.name}.before")
+        self.settled = resume
+
+    def __enter__(self) -> Place:
+        if self.folder.exists() and not self.resume:
+            shutil.rmtree(self.aside, ignore_errors=True)
+            self.folder.rename(self.aside)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def settle(self) -> None:
+        """The baseline is measured and kept: the new study stands, what it replaces may go."""
+        self.settled = True
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+    def __exit__(self, *_: object) -> None:
+        if not self.settled:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.aside.exists():
+                self.aside.rename(self.folder)
 
 
 def tidy(folder: Path) -> None:

@@ -29,8 +29,15 @@ def facts(seed: int) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _revision(),
         "seed": seed,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": _command(),
     }
+
+
+def _command() -> list[str] | None:
+    """Our own command line, folders left out; None where another program asked."""
+    if Path(sys.argv[0]).stem not in ("trimwatt", "__main__"):
+        return None
+    return ["trimwatt", *(Path(word).name if os.sep in word else word for word in sys.argv[1:])]
 
 
 def _cpuinfo(key: str) -> str | None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from trimwatt.energy import Energy, total
-from trimwatt.meter import attribute
+from trimwatt.meter import attribute, usage
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.study.worker import Usage
 from trimwatt.trial import LedgerEntry
 
-Book = Callable[[list[LedgerEntry]], None]
-
 
 class Ledger:
-    """Entries in the order they were booked. `keep` makes each durable as it is booked."""
+    """Entries in the order they were booked; `take_pending` hands those over that are not durable yet."""
 
     def __init__(self, meter: Meter, entries: Sequence[LedgerEntry] = ()) -> None:
         self.meter = meter
@@ -42,6 +40,16 @@ class Ledger:
         energy = attribute.process_share(self.meter, before, after)
         cpu_s = max(0.0, after.cpu_s - before.cpu_s)
         self._add([LedgerEntry(stage, trial, energy, cpu_s, after.time_s - before.time_s, step)])
+
+    def rest(self, before: Mark, usages: Sequence[Usage], trial: str) -> None:
+        """Book what was taken since `before` beyond `usages`: starting a worker, and work that was never finished."""
+        after = self.meter.mark()
+        cpu_s = max(0.0, after.cpu_s - before.cpu_s - sum(u.cpu_s for u in usages))
+        whole_s = max(after.time_s - before.time_s, 1e-9)
+        left_s = max(0.0, whole_s - sum(u.duration_s for u in usages))
+        threads = usage.reserved_threads() * left_s / whole_s
+        energy = attribute.process_share(self.meter, before, after, cpu_s, threads)
+        self._add([LedgerEntry("prepare", trial, energy, cpu_s, left_s, "worker process")])
 
     def take_pending(self) -> list[LedgerEntry]:
         """Entries not yet made durable, handed over once."""

@@ -46,9 +46,18 @@ def finalists(candidates: Sequence[Trial], most: int = 4) -> list[Trial]:
     return close[:most]
 
 
+def by_screening(pool: Sequence[Trial]) -> tuple[Trial | None, list[str]]:
+    """The choice where only screening intervals are known, and the ids of those that overlap with the cheapest's."""
+    if not pool or pool[0].ratio_to_baseline is None:
+        return (pool[0] if pool else None), [trial.id for trial in pool[:1]]
+    reach = pool[0].ratio_to_baseline.high
+    tied = [t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.low <= reach]
+    return cheapest_to_find(tied), [trial.id for trial in tied]
+
+
 def cheapest_to_find(tied: Sequence[Trial]) -> Trial:
     """Of those that cannot be told apart, the one that took least energy to find."""
-    return min(tied, key=lambda trial: trial.cost.joules if trial.cost else 0.0)
+    return min(tied, key=lambda trial: trial.cost.joules if trial.cost else math.inf)
 
 
 def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:

@@ -88,8 +88,19 @@ def _custom(name: str, data: Data) -> Metric:
     classes = None if data.classes is None else np.asarray(data.classes)
 
     def call(truth: Any, prediction: Any, weights: Any) -> float:
-        return float(function(truth, prediction) if classes is None else function(classes[truth], classes[prediction]))
+        value = function(truth, prediction) if classes is None else function(classes[truth], classes[prediction])
+        return float(value)
 
+    some = data.train.y[:50]
+    try:
+        tried = call(some, some, None)
+    except Exception as error:
+        raise InputError(
+            f"metric {name} failed on training rows: {type(error).__name__}: {error}; it is called with "
+            "(truth, prediction) as arrays and returns a number"
+        ) from error
+    if not np.isfinite(tried):
+        raise InputError(f"metric {name} returned {tried} where prediction and truth are equal; it returns a number")
     reads: Reads = "values" if classes is None else "labels"
     return Metric(name, call, bool(getattr(function, "greater_is_better", True)), reads, custom=True)
 

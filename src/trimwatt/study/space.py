@@ -78,7 +78,7 @@ def allowed(techniques: str) -> frozenset[str]:
     for name in asked:
         if name not in _GROUPS:
             raise InputError(f"techniques are {', '.join(_GROUPS)} or all, got {name!r}; separate several by commas")
-    return frozenset((*asked, *_PLUMBING))
+    return frozenset((*asked, "runtime", *_PLUMBING))
 
 
 def make(name: str, **parameters: Any) -> Technique:

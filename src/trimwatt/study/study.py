@@ -5,28 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import psutil
 
-from trimwatt import _imports, input, units
+from trimwatt import _imports, input, recipe, units
 from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
 from trimwatt.meter import pick
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.scenario import Scenario
-from trimwatt.store import open_store
-from trimwatt.study import deliver, setup
+from trimwatt.store import Store, open_store
+from trimwatt.study import deliver, fingerprint, settle, setup
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.engine import Engine
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
-from trimwatt.study.space import Space
-from trimwatt.study.summary import described, plain, summarize
+from trimwatt.study.space import Candidate, Space
+from trimwatt.study.summary import plain, summarize
 from trimwatt.study.workshop import Workshop
 from trimwatt.trial import LedgerEntry, Trial
 from trimwatt.workload import Data, Workload
@@ -83,6 +84,7 @@ def optimize(
     Raises InputError, having written nothing, for what cannot be used.
     """
     started, meter = monotonic(), pick.pick()
+    data = tuple(data) if isinstance(data, list) else data
     opened = meter.mark()
     for module, extra in (
         ("onnxruntime", "onnx"),
@@ -125,49 +127,51 @@ def optimize(
             baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=meter.origin,
             budget_s=options.budget.amount if options.budget.kind == "s" else None,
         )  # fmt: skip
-        with folders.kept_whole(folder, resume, force):
-            return _run(base, options, first, space, folder, server, watch, started, meter, opened)
+        with folders.Place(folder, resume) as place:
+            return _run(base, options, first, space, place, server, watch.event, Opened(started, meter, opened))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """When the study began, by the clock and by the meter."""
+
+    started: float
+    meter: Meter
+    mark: Mark
 
 
 def _run(
-    base: Workload,
-    options: Options,
-    first: Any,
-    space: Space,
-    folder: Path,
-    server: ForkServer | None,
-    watch: Any,
-    started: float,
-    meter: Meter,
-    opened: Mark,
-) -> Study:
-    store = open_store(folder)
-    with contextlib.closing(store):
-        _same_study(store, options, base)
+    base: Workload, options: Options, first: Candidate, space: Space, place: folders.Place, server: ForkServer | None,
+    event: Any, opened: Opened,
+) -> Study:  # fmt: skip
+    folder, meter = place.folder, opened.meter
+    with contextlib.closing(open_store(folder)) as store:
+        _same_study(store, options, base, first)
         memory = 0.8 * psutil.virtual_memory().available
         workshop = Workshop(base, folder / "work", server, memory)
         bench = Bench(base, meter, Floor(options.max_drop, options.floor), memory)
         ledger = Ledger(meter, [LedgerEntry.from_dict(entry) for entry in store.ledger()])
-        ledger.since(opened, "prepare", "data, model and worker processes")
-        engine = Engine(base, options, folder, workshop, bench, ledger, store, watch.event, started)
+        ledger.since(opened.mark, "prepare", "data, model and worker processes")
+        engine = Engine(base, options, folder, workshop, bench, ledger, store, event, opened.started)
         try:
             found = engine.run_baseline(first)
-            watch.event("trial", trial=found.baseline.to_dict(), n=1, left=None)
+            place.settle()
+            event("trial", trial=found.baseline.to_dict(), n=1, left=None)
             engine.search(space, found)
-            engine.decide(found)
-            engine.confirm(found)
-            summary = summarize(engine, found)
+            settle.decide(engine, found)
+            settle.confirm(engine, found)
+            summary = plain(summarize(engine, found))
             artifact = deliver.hand_over(engine, found, summary)
         finally:
             bench.close()
             folders.tidy(folder)
     summary["artifact"] = artifact and artifact.name
-    folders.write_json(folder / "study.json", plain(summary))
-    watch.event("end", verdict=summary["verdict"])
-    return Study(folder, plain(summary))
+    folders.write_json(folder / "study.json", summary)
+    event("end", verdict=summary["verdict"])
+    return Study(folder, summary)
 
 
-def _parsed(value: str | float | None, parse: Any) -> float | None:
+def _parsed(value: str | float | None, parse: Callable[[str], float]) -> float | None:
     return parse(value) if isinstance(value, str) else value
 
 
@@ -194,18 +198,14 @@ def _fork_server(model: Any) -> Iterator[ForkServer | None]:
         server.close()
 
 
-def _same_study(store: Any, options: Options, base: Workload) -> None:
-    """A study is resumed only with what it was started with."""
-    asked = json.loads(
-        json.dumps(
-            {"options": options.identity(), "data": described(base.rows), "metric": base.quality.name}, default=str
-        )
-    )
+def _same_study(store: Store, options: Options, base: Workload, first: Candidate) -> None:
+    """A study is resumed only with what it was started with; raises InputError otherwise."""
+    asked = {"options": options.identity(), "baseline": recipe.to_json(first.recipe), **fingerprint.of(base)}
+    asked = json.loads(json.dumps(asked, default=str))
     kept = store.study()
     if kept is None:
         store.save_study(asked)
         return
-    changed = [name for name in asked if kept.get(name) != asked[name]]
-    if changed:
+    if changed := [name for name in asked if kept.get(name) != asked[name]]:
         what = " and ".join(changed)
         raise InputError(f"the study here was started with other {what}; resume it as it was, or choose another folder")

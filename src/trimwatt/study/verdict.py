@@ -79,7 +79,7 @@ def _within(options: Options) -> str:
 
 def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
     """What the reader must know, the data's own warnings first."""
-    notes = list(workload.rows.warnings)
+    notes = [*workload.rows.warnings, *found.notes]
     if meter_origin != "measured":
         notes.append("no energy sensor is readable here: joules are estimated from CPU time, ratios are of CPU seconds")
     if found.untried:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trimwatt import _handoff, framework, runtime, technique
-from trimwatt._child import peak_rss_bytes
+from trimwatt._child import peak_rss_bytes, reason
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import onnx
@@ -61,6 +60,7 @@ class Outcome:
     parameters: int | None = None
     macs: int | None = None
     failure: str | None = None
+    late: bool = False
     peak_rss_bytes: int | None = None
 
 
@@ -70,12 +70,15 @@ class Clock:
     def __init__(self) -> None:
         self.meter = pick.pick()
 
-    def measure(self, stage: str, step: str, work: Callable[[], Any]) -> tuple[Any, Usage]:
-        before, start = self.meter.mark(), time.monotonic()
-        result = work()
-        after = self.meter.mark()
-        energy = attribute.process_share(self.meter, before, after)
-        return result, Usage(stage, step, energy, after.cpu_s - before.cpu_s, time.monotonic() - start)
+    def measure(self, usages: list[Usage], stage: str, step: str, work: Callable[[], Any]) -> Any:
+        """The result of `work`; what it took is added to `usages`, also where it fails."""
+        before = self.meter.mark()
+        try:
+            return work()
+        finally:
+            after = self.meter.mark()
+            energy = attribute.process_share(self.meter, before, after)
+            usages.append(Usage(stage, step, energy, after.cpu_s - before.cpu_s, after.time_s - before.time_s))
 
 
 def serve(seed: int) -> Callable[[Job], Outcome]:
@@ -86,8 +89,8 @@ def serve(seed: int) -> Callable[[Job], Outcome]:
         outcome = Outcome()
         try:
             _run(job, outcome, clock)
-        except TrialFailed as error:
-            outcome.failure = str(error)
+        except Exception as error:  # what a converter or a model raises is this trial's reason, whatever its type
+            outcome.failure = reason(error)
         outcome.peak_rss_bytes = peak_rss_bytes()
         return outcome
 
@@ -99,18 +102,17 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     data = base.rows
     workload = base if job.start is None else _attach(job.start, data)
     for step, key in job.steps:
-        workload, usage = clock.measure(step.stage, step.name, partial(technique.apply, step, workload))
-        outcome.usages.append(usage)
+        workload = clock.measure(outcome.usages, step.stage, step.name, partial(technique.apply, step, workload))
         outcome.made.append((key, _detach(workload, job.cache / f"{key}.bin")))
     if job.runtime is None or job.folder is None:
         return
     folder, kind = job.folder, runtime.get(job.runtime)
-    (artifact, lowered), usage = clock.measure("export", kind.name, lambda: _export(workload, kind, folder))
-    outcome.usages.append(usage)
+    export = partial(_export, workload, kind, folder)
+    artifact, lowered = clock.measure(outcome.usages, "export", kind.name, export)
     outcome.artifact = artifact
     outcome.parameters, outcome.macs = _size(workload, lowered)
-    _, usage = clock.measure("evaluate", "check of the export", lambda: _verify(lowered, kind, artifact, data))
-    outcome.usages.append(usage)
+    check = partial(_verify, lowered, kind, artifact, data)
+    clock.measure(outcome.usages, "evaluate", "check of the export", check)
 
 
 def _attach(handle: Handle, data: Data) -> Workload:
@@ -137,7 +139,7 @@ def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None
 
 def _verify(workload: Workload, kind: Any, artifact: Artifact, data: Data) -> None:
     """Refuse an export that answers differently from its source on real rows."""
-    rows = data.val.take(slice(0, 500)).x
+    rows = data.val.sample(500, workload.seed).x
     reason = verify.verify(workload, kind.open(artifact, workload.scenario), rows)
     if reason is not None:
         raise TrialFailed(reason)

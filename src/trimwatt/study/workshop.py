@@ -10,7 +10,8 @@ from typing import Any
 from trimwatt import _handoff, recipe
 from trimwatt._process import Child, ForkServer
 from trimwatt.energy import Energy, total
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, TrialStopped
+from trimwatt.runtime._base import Artifact
 from trimwatt.study.worker import Handle, Job, Outcome, Usage
 from trimwatt.workload import Workload
 
@@ -22,6 +23,13 @@ class Made:
     outcome: Outcome
     cost: Energy | None
     shared: tuple[str, ...]
+
+    def whole(self) -> Artifact:
+        """The artifact; raises TrialStopped or TrialFailed, with the reason, where it was not made or did not check."""
+        if self.outcome.artifact is not None and self.outcome.failure is None:
+            return self.outcome.artifact
+        kind = TrialStopped if self.outcome.late else TrialFailed
+        raise kind(self.outcome.failure or "nothing was exported")
 
 
 class Workshop:
@@ -61,7 +69,7 @@ class Workshop:
                 outcome: Outcome = child.call(job, limit_s)
             return outcome
         except TrialFailed as error:
-            return Outcome(failure=str(error))
+            return Outcome(failure=str(error), late=isinstance(error, TrialStopped))
 
     def _cost(self, steps: Sequence[Any], outcome: Outcome) -> Energy | None:
         keys = [self.key(steps[: n + 1]) for n in range(len(steps))]

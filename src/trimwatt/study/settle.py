@@ -1,0 +1,96 @@
+"""The end of a study: direct finals among those that could be the cheapest, then one look at the test rows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+from trimwatt.compare.finals import Finals
+from trimwatt.errors import TrialFailed
+from trimwatt.study import recommend
+from trimwatt.study.engine import Engine, Found, compared
+from trimwatt.trial import Trial
+from trimwatt.workload import Array
+
+
+def decide(engine: Engine, found: Found) -> None:
+    """Choose the cheapest that meets the floor, of those tied the one cheapest to find; the baseline may win."""
+    pool = [t for t in recommend.eligible(engine.trials, engine.options) if t.id in engine.openable()]
+    rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
+    affordable = int(engine.unspent_s() / engine.pace_s) - 2
+    eligible = {trial.id for trial in pool}
+    found.recommended, found.tied = recommend.by_screening(pool)
+    if rivals and affordable >= 1:
+        _finals(engine, found, rivals[:affordable], eligible)
+    elif rivals:
+        found.notes.append("no time was left for direct finals: the choice rests on screening")
+    engine.keep_pending()
+
+
+def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str]) -> None:
+    engine.event("finals", names=[trial.name for trial in rivals])
+    with ExitStack() as stack, engine.ledger.booking("measure", None, "finals"):
+        arms, present = [], []
+        for trial in rivals:
+            try:
+                arms.append(stack.enter_context(engine.bench.open(engine.artifact(trial), trial.name)))
+                present.append(trial)
+            except TrialFailed as error:
+                found.notes.append(f"{trial.name} did not open for the finals: {error}")
+        try:
+            result = engine.bench.finals(arms, max(2.0, 0.4 * engine.unspent_s())) if arms else None
+        except TrialFailed as error:
+            found.notes.append(f"the finals were not finished, the choice rests on screening: {error}")
+            return
+    if result is not None:
+        settled = [
+            engine.amend(compared(t, found.baseline, c)) for t, c in zip(present, result.to_baseline, strict=True)
+        ]
+        found.finals = result.to_dict()
+        _choose(found, [found.baseline, *settled], result, eligible)
+
+
+def _choose(found: Found, everyone: list[Trial], result: Finals, eligible: set[str]) -> None:
+    """The cheapest of the eligible arms, and those whose direct ratio to it cannot be told from 1."""
+    indices = [i for i, trial in enumerate(everyone) if trial.id in eligible]
+    first = min(indices, key=lambda i: result.to_baseline[i - 1].ratio if i else 1.0)
+    tied = [i for i in indices if i == first or _verdict(result, i, first) in ("tied", "inconclusive")]
+    found.tied = [everyone[i].id for i in tied]
+    found.recommended = recommend.cheapest_to_find([everyone[i] for i in tied])
+
+
+def _verdict(result: Finals, i: int, j: int) -> str:
+    return result.pairs[min(i, j), max(i, j)].verdict
+
+
+def confirm(engine: Engine, found: Found) -> None:
+    """Ask the test rows once, for the baseline and the recommended trial."""
+    try:
+        _confirm(engine, found)
+    except TrialFailed as error:
+        found.confirmed = False
+        found.notes.append(f"the test rows could not be asked: {error}")
+        engine.keep_pending()
+
+
+def _confirm(engine: Engine, found: Found) -> None:
+    if found.recommended is None or engine.bench.baseline is None:
+        return
+    engine.event("confirm", name=found.recommended.name)
+    rows = engine.workload.rows.test
+    same = found.recommended.id == found.baseline.id
+    with engine.ledger.booking("evaluate", None, "confirmation on test rows"):
+        before = engine.bench.predictions(engine.bench.baseline, rows)
+        after = before if same else _asked(engine, found.recommended)
+        base, chosen = engine.bench.judge(rows, before, before), engine.bench.judge(rows, after, before)
+    engine.keep_pending()
+    found.baseline = engine.amend(replace(found.baseline, test_quality=base.quality))
+    kept = engine.by_id(found.recommended.id)
+    found.recommended = found.baseline if same else engine.amend(replace(kept, test_quality=chosen.quality))
+    found.confirmed = chosen.meets
+
+
+def _asked(engine: Engine, trial: Trial) -> Array:
+    """Its answers to the test rows."""
+    with engine.bench.open(engine.artifact(trial), trial.name) as arm:
+        return engine.bench.predictions(arm, engine.workload.rows.test)
