@@ -15,7 +15,7 @@ from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
 
 _PLUMBING = ("lower", "threshold")
-_SMALL, _WIDE = 0.25, 1024
+_SMALL, _WIDE, _SHARES = 0.25, 1024, 2
 _GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
 
 
@@ -97,6 +97,7 @@ class Space:
         self._proposed = {(baseline.recipe, baseline.runtime)}
         self._met: dict[Recipe, bool] = {}
         self._activations: dict[str, float] = {}
+        self._shares: dict[Recipe, int] = {}
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
@@ -171,16 +172,16 @@ class Space:
         return make("forest", trees=30, depth=10)
 
     def _all_rivals(self) -> list[Candidate]:
-        small = _SMALL
-        kinds = ["linear", "tree", "forest", "boosted", "neighbours"]
-        rivals = [self._of(make(kind), patience=small) for kind in kinds]
-        for kind in ("tree", "forest", "boosted"):
-            rivals += [self._of(leaner, patience=small) for leaner in make(kind).variants(self.workload)]
         mlp = make("mlp")
-        rivals += [self._of(mlp, runtime="sklearn", patience=small), self._of(mlp, patience=small)]
-        rivals += [self._of(leaner, patience=small) for leaner in mlp.variants(self.workload)]
-        rivals += self._compressed((mlp,))
-        return rivals + self._lean_networks()
+        first = [self._rival(make(kind)) for kind in ("linear", "forest")]
+        network = [self._rival(mlp, "sklearn"), self._rival(mlp), *self._compressed((mlp,))]
+        others = [self._rival(make(kind)) for kind in ("tree", "boosted", "neighbours")]
+        kinds = ("forest", "boosted", "mlp", "tree")
+        leaner = [self._rival(step) for kind in kinds for step in make(kind).variants(self.workload)]
+        return [*first, *network, *others, *self._lean_networks(), *leaner]
+
+    def _rival(self, step: Any, runtime: str = "onnxruntime") -> Candidate:
+        return self._of(step, runtime=runtime, patience=_SMALL)
 
     def _lean_networks(self) -> list[Candidate]:
         if not _imports.available("torch"):
@@ -228,6 +229,10 @@ class Space:
             return []
         if not trial.meets_floor and not self._met.get(_without(candidate, "quantize", "lower", "prune"), True):
             return []
+        chain = _without(candidate, "prune")
+        if self._shares.get(chain, 0) >= _SHARES:
+            return []
+        self._shares[chain] = self._shares.get(chain, 0) + 1
         share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
         if share < 0.1 or share == prune.share:
             return []

@@ -12,6 +12,9 @@ from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Split, Workload
 
+# a tenth of fewer rows, held out, is too noisy to stop by; the training loss is taken instead
+_MANY_ROWS = 5000
+
 
 @dataclass(frozen=True)
 class Mlp(Technique):
@@ -46,12 +49,12 @@ class Mlp(Technique):
 
 @applies_to(Mlp, "none", "sklearn", "torch", "onnx")
 def _mlp(technique: Mlp, workload: Workload) -> Workload:
-    classify, _ = _fit.start(workload)
+    classify, rows = _fit.start(workload)
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     model = (MLPClassifier if classify else MLPRegressor)(
         hidden_layer_sizes=technique.hidden, alpha=technique.penalty, learning_rate_init=technique.learning_rate,
-        max_iter=technique.epochs, early_stopping=True, random_state=workload.seed,
+        max_iter=technique.epochs, early_stopping=rows >= _MANY_ROWS, random_state=workload.seed,
     )  # fmt: skip
     return _fit.fitted(workload, model, "scaled") if classify else _regressor(workload, model)
 
