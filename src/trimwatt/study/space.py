@@ -147,8 +147,8 @@ class Space:
         lower, int8 = make("lower"), make("static-int8")
         if form == "onnx":
             return self._compressed(core)
-        tune, again = make("finetune"), make("finetune", epochs=5, learning_rate=3e-3)
-        blocks, channels = make("prune-blocks"), make("prune-channels")
+        tune, again = make("finetune"), make("finetune", epochs=3, learning_rate=3e-3)
+        blocks, channels = make("prune-blocks", share=0.4), make("prune-channels")
         chains = [(lower, int8), (tune,), (tune, lower, int8)]
         chains += [(tune, prune, again, lower, int8) for prune in (blocks, channels)]
         return [self._of(*core, *chain) for chain in chains]
@@ -186,7 +186,10 @@ class Space:
     def _lean_networks(self) -> list[Candidate]:
         if not _imports.available("torch"):
             return []
-        kind = "small-cnn" if self.workload.rows.kind == "image" else "mlp-torch"
+        rows, image = self.workload.rows.train.x, self.workload.rows.kind == "image"
+        if image and (isinstance(rows, dict) or min(rows.shape[1:3]) < 8):
+            return []
+        kind = "small-cnn" if image else "mlp-torch"
         core = (make(kind), make("train"))
         int8 = (make("lower"), make("static-int8"))
         return [self._of(*core), self._of(*core, *int8)]
