@@ -16,7 +16,6 @@ from trimwatt import metric
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import torch as framework
 from trimwatt.framework.torch import augment, loss
-from trimwatt.framework.torch.fit import _schedule
 from trimwatt.framework.torch.recalibrate import recalibrate_
 from trimwatt.framework.torch.run import threads
 from trimwatt.technique._base import apply
@@ -24,6 +23,8 @@ from trimwatt.technique.architecture import SmallCnn, TorchMlp
 from trimwatt.technique.train import FineTune, Train
 from trimwatt.testing.samples import digits
 from trimwatt.workload import Array, Data, Decide, Split, Workload
+
+fit = importlib.import_module("trimwatt.framework.torch.fit")
 
 
 def separable(n: int = 400) -> Workload:
@@ -131,7 +132,7 @@ def test_the_process_is_left_as_it_was() -> None:
 def test_rows_too_many_to_prepare_at_once_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     start = apply(SmallCnn(8), digits("image", 300))
     whole = apply(Train(epochs=2, shift=1), start)
-    monkeypatch.setattr(importlib.import_module("trimwatt.framework.torch.fit"), "MOST_BYTES", 0)
+    monkeypatch.setattr(fit, "MOST_BYTES", 0)
     np.testing.assert_allclose(weights(apply(Train(epochs=2, shift=1), start)), weights(whole), rtol=1e-5)
 
 
@@ -190,7 +191,7 @@ def test_a_class_without_a_column_fails_the_trial() -> None:
 
 @given(st.integers(1, 300), st.floats(1e-5, 1))
 def test_rates_rise_to_the_peak_and_fall_to_nothing(steps: int, peak: float) -> None:
-    rates = list(_schedule(peak, steps))
+    rates = list(fit._schedule(peak, steps))
     assert len(rates) == steps
     assert max(rates) <= peak * (1 + 1e-9)
     top = int(np.argmax(rates))
@@ -222,8 +223,47 @@ def test_flips_mirror_about_half_of_the_images() -> None:
 
 
 def test_tables_are_not_mirrored() -> None:
-    with pytest.raises(TrialFailed, match="table"):
+    with pytest.raises(TrialFailed, match="need images"):
         apply(FineTune(flip=True), apply(TorchMlp(), separable()))
+    with pytest.raises(TrialFailed, match="need images"):
+        apply(FineTune(shift=1), apply(TorchMlp(), digits("image")))
+
+
+def moves(workload: Workload, flip: bool | None, shift: int | None, hurts: bool) -> augment.Moves | None:
+    return augment.moves(workload, flip, shift, lambda axes: hurts)
+
+
+def test_images_are_moved_as_suits_them_unless_told() -> None:
+    small, dense = apply(SmallCnn(8), digits("image")), apply(TorchMlp(), digits("image"))
+    rows = np.zeros((4, 32, 48, 3), dtype=np.uint8)
+    part = Split(rows, np.array([0, 1, 0, 1]))
+    large = replace(small, data=Data(part, part, part, "image", (0, 1)), prepare=None)
+    assert moves(large, None, None, hurts=False) == augment.Moves((1, 2), True, 2)
+    assert moves(large, None, None, hurts=True) == augment.Moves((1, 2), False, 2)
+    assert moves(large, False, 0, hurts=False) is None
+    assert moves(large, True, 3, hurts=True) == augment.Moves((1, 2), True, 3)
+    assert moves(small, None, None, hurts=True) is None, "8 pixels are too few to move"
+    assert moves(small, None, None, hurts=False) == augment.Moves((2, 3), True, 0)
+    assert moves(dense, None, None, hurts=False) is None
+    assert moves(apply(TorchMlp(), separable()), None, None, hurts=False) is None
+
+
+@pytest.mark.parametrize(("bright", "hurts"), [((slice(0, 3), slice(5, 8)), True), ((slice(0, 8), slice(2, 6)), False)])
+def test_a_network_says_whether_mirrored_images_mean_the_same(bright: tuple[slice, slice], hurts: bool) -> None:
+    images = np.random.default_rng(0).normal(0, 0.1, (400, 8, 8)).astype(np.float32)
+    y = np.arange(400) % 2
+    for label, columns in enumerate(bright):
+        images[y == label, :, columns] += 3
+    part = Split(images, y)
+    base = Workload(Data(part, part, part, "image", ("a", "b")), metric=metric.get("accuracy"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).eval()
+    step = Train(epochs=10, learning_rate=0.01, flip=False, shift=0)
+    trained = apply(step, replace(base, model=model, form="torch"))
+    criterion = loss.criterion(trained, y, from_scratch=False)
+    run = fit._Run(trained, FineTune(), trained.model, criterion)
+    assert run._mirror_hurts(fit.Rows(trained, part, criterion), (1, 2)) is hurts
 
 
 def test_recalibration_finds_the_statistics_of_the_rows() -> None:

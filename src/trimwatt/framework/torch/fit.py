@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WARM_UP = 0.1
 EVALUATE = 500
 MOST_BYTES = 5e8
+MIRRORED = 1.1
 
 
 class Plan(Protocol):
@@ -42,9 +43,9 @@ class Plan(Protocol):
     @property
     def optimizer(self) -> str: ...
     @property
-    def flip(self) -> bool: ...
+    def flip(self) -> bool | None: ...
     @property
-    def shift(self) -> int: ...
+    def shift(self) -> int | None: ...
     @property
     def precision(self) -> str: ...
     @property
@@ -94,7 +95,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         _laid_out_(module, torch.channels_last)
         run = _Run(workload, plan, module, criterion)
         held_rows = Rows(workload, held, criterion)
-        run.train(Rows(workload, learned, criterion), held_rows)
+        run.train(Rows(workload, learned, criterion), held_rows, from_scratch)
         _laid_out_(module.eval(), torch.contiguous_format)
         return unscaled(module, criterion.scale, held_rows.take(slice(0, 64))[0]) if criterion.scale else module
 
@@ -105,11 +106,14 @@ class _Run:
     def __init__(self, workload: Workload, plan: Plan, module: nn.Module, criterion: loss.Criterion) -> None:
         self.workload, self.plan, self.module, self.criterion = workload, plan, module, criterion
         self.shuffle = np.random.default_rng(workload.seed)
-        self.layout = augment.layout(workload) if plan.flip or plan.shift else None
+        self.moves: augment.Moves | None = None
         self.halved = _halved(workload, plan)
         self.started = time.monotonic()
 
-    def train(self, learned: Rows, held: Rows) -> None:
+    def train(self, learned: Rows, held: Rows, from_scratch: bool) -> None:
+        # a module that has learned nothing cannot tell whether a mirror image means the same
+        minds = (lambda axes: True) if from_scratch else (lambda axes: self._mirror_hurts(held, axes))
+        self.moves = augment.moves(self.workload, self.plan.flip, self.plan.shift, minds)
         optimizer = _optimizer(self.module, self.plan)
         steps = math.ceil(len(learned) / self.plan.batch)
         rate = _schedule(self.plan.learning_rate, steps * self.plan.epochs)
@@ -134,7 +138,7 @@ class _Run:
             for group in optimizer.param_groups:
                 group["lr"] = now
             x, y = rows.take(index)
-            value = self.loss(self._augmented(x), y)
+            value = self.loss(x if self.moves is None else self.moves(x, self.shuffle), y)
             if not math.isfinite(value.item()):
                 raise TrialFailed(f"training diverged: the loss is {value.item():g}; lower the learning rate")
             optimizer.zero_grad(set_to_none=True)
@@ -143,10 +147,17 @@ class _Run:
             if self._late():
                 break
 
-    def _augmented(self, x: torch.Tensor) -> torch.Tensor:
-        if self.layout is None:
-            return x
-        return augment.moved(x, self.layout, self.plan.flip, self.plan.shift, self.shuffle)
+    def _mirror_hurts(self, held: Rows, axes: tuple[int, int]) -> bool:
+        """Whether mirrored images cost the module more than a tenth of its held-out loss."""
+        self.module.eval()
+        x, y = held.take(slice(0, EVALUATE))
+        return bool(self._value(x.flip(axes[1]), y) > MIRRORED * self._value(x, y))
+
+    def _value(self, x: torch.Tensor, y: torch.Tensor) -> float:
+        import torch
+
+        with torch.no_grad():
+            return float(self.loss(x, y).item())
 
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         import torch
@@ -156,12 +167,9 @@ class _Run:
         return self.criterion(answer.float(), y)
 
     def held_loss(self, rows: Rows) -> float:
-        import torch
-
         self.module.eval()
-        with torch.no_grad():
-            batches = [rows.take(slice(start, start + EVALUATE)) for start in range(0, len(rows), EVALUATE)]
-            value = sum(self.loss(x, y).item() * len(y) for x, y in batches) / len(rows)
+        batches = [rows.take(slice(start, start + EVALUATE)) for start in range(0, len(rows), EVALUATE)]
+        value = sum(self._value(x, y) * len(y) for x, y in batches) / len(rows)
         return value if math.isfinite(value) else math.inf
 
 

@@ -37,7 +37,7 @@ class PruneBlocks(Technique):
     reference: ClassVar[str] = "Veit et al. 2016, arXiv:1605.06431"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
 
-    share: float = 0.5
+    share: float = 0.4
     recalibrate: bool = True
 
     def __post_init__(self) -> None:

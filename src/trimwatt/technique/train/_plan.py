@@ -15,8 +15,9 @@ class Training(Technique):
     epochs: passes over the rows, 0 leaves the model as it is. learning_rate: the peak; it rises over the first tenth
     of the steps and falls to zero by half a cosine. batch: rows a step. patience: epochs without a better held-out
     loss after which to stop, None never. weight_decay: of weights, not of biases and normalization. optimizer:
-    "adamw" or "sgd" (Nesterov momentum 0.9). flip: mirror images left to right by coin. shift: move images by up to
-    so many pixels. precision: "float32", "bfloat16" (autocast: half the time on processors with AMX or AVX512-BF16,
+    "adamw" or "sgd" (Nesterov momentum 0.9). flip: mirror images left to right by coin; None where the network as it
+    comes answers mirrored held-out images as well. shift: move images by up to so many pixels; None a sixteenth of
+    their side. precision: "float32", "bfloat16" (autocast: half the time on processors with AMX or AVX512-BF16,
     slower on others) or "auto": bfloat16 where convolutions are large and the processor is such. max_seconds: end
     earlier, at the price of repeatability; None never.
     """
@@ -27,8 +28,8 @@ class Training(Technique):
     patience: int | None = 4
     weight_decay: float = 1e-4
     optimizer: str = "adamw"
-    flip: bool = False
-    shift: int = 0
+    flip: bool | None = None
+    shift: int | None = None
     precision: str = "auto"
     max_seconds: float | None = None
 
