@@ -101,14 +101,18 @@ class Bench:
             grade = "proven"
         return Judged(found, floor, grade, graded.margin, metric.meets(found.value, floor) and grade != "failed")
 
-    def check_host(self, artifact: Artifact) -> SelfTest:
+    def check_host(self, artifact: Artifact, most_s: float) -> SelfTest:
         """Compare the baseline with itself, opened twice more: what this host cannot tell apart.
 
-        Twice, as two processes of one model can differ lastingly by a percent, from where they lie in memory.
+        Twice, as two processes of one model can differ lastingly by a percent, from where they lie in memory. Fewer
+        pairs than usual where a slow baseline would need more than `most_s` seconds: then less may be claimed.
         """
+        one_s = max(self.plan.block_s, min(self._baseline.run(1).wall_s for _ in range(3)))
+        pairs = int(min(self.plan.least_pairs, max(6, most_s / (3 * one_s))))
+        plan = replace(self.plan, least_pairs=pairs)
         with self.open(artifact, "first twin") as first, self.open(artifact, "second twin") as second:
             twins = [first, second]
-            self.test_of_host = self_test(self._baseline, twins, self.rng, self.plan, meter=self.meter)
+            self.test_of_host = self_test(self._baseline, twins, self.rng, plan, meter=self.meter)
         return self.test_of_host
 
     def alone(self, arm: SessionArm) -> Alone:

@@ -120,7 +120,7 @@ class Engine:
             self._val = self.bench.predictions(arm, rows)
             judged = self.bench.judge(rows, self._val, self._val)
         with self.ledger.booking("measure", trial.id, "self-test"):
-            test, side = self.bench.check_host(artifact), self.bench.alone(arm)
+            test, side = self.bench.check_host(artifact, 0.1 * self.unspent_s()), self.bench.alone(arm)
             trial = self._described(trial, judged, arm, artifact)
         if stored is not None:
             return Found(stored, judged.floor)
