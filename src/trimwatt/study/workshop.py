@@ -13,6 +13,7 @@ from trimwatt.energy import Energy, total
 from trimwatt.errors import TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.study.worker import Handle, Job, Outcome, Usage
+from trimwatt.units import seconds
 from trimwatt.workload import Workload
 
 
@@ -43,6 +44,7 @@ class Workshop:
         self.base = Handle(path, _handoff.write(workload, path))
         self._kept: dict[str, Handle] = {}
         self._usages: dict[str, Usage] = {}
+        self._slow: dict[str, float] = {}
 
     def key(self, steps: Sequence[Any]) -> str:
         """The content address of a prefix of a recipe."""
@@ -54,10 +56,20 @@ class Workshop:
         todo = [(steps[n], self.key(steps[: n + 1])) for n in range(len(known), len(steps))]
         start = self._kept[self.key(known)] if known else None
         job = Job(self.base, start, tuple(todo), self.folder, runtime, folder)
-        outcome = self._run(job, limit_s)
+        outcome = self._known_slow(steps, limit_s) or self._run(job, limit_s)
+        if outcome.late and len(todo) == 1:
+            self._slow[todo[0][1]] = limit_s
         for (key, handle), usage in zip(outcome.made, outcome.usages, strict=False):
             self._kept[key], self._usages[key] = handle, usage
         return Made(outcome, self._cost(steps, outcome), tuple(step.name for step in known))
+
+    def _known_slow(self, steps: Sequence[Any], limit_s: float) -> Outcome | None:
+        """What would come of it, where it begins with a step that did not end in more time than there is now."""
+        for prefix in recipe.prefixes(steps):
+            took = self._slow.get(self.key(prefix), 0.0) if prefix else 0.0
+            if took >= limit_s:
+                return Outcome(failure=f"{prefix[-1].name} took more than {seconds(took)} before", late=True)
+        return None
 
     def _run(self, job: Job, limit_s: float) -> Outcome:
         try:
