@@ -1,0 +1,100 @@
+"""Which candidates are proposed, and what results lead to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trimwatt import metric
+from trimwatt.errors import InputError
+from trimwatt.study.space import Candidate, Space, allowed, label, make
+from trimwatt.trial import Ratio, Trial
+from trimwatt.workload import Data, Split, Workload
+
+
+def _workload(form: str = "none", name: str = "accuracy", pixels: int = 0) -> Workload:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, pixels, pixels, 3) if pixels else (60, 4)).astype(np.float32)
+    split = Split(x, np.arange(60) % 2)
+    data = Data(split, split, split, kind="image" if pixels else "table", classes=("a", "b"))
+    return Workload(data=data, metric=metric.get(name, 1), form=form)  # type: ignore[arg-type]
+
+
+def _trial(meets: bool, ratio: float = 0.1) -> Trial:
+    return Trial(
+        "t", "t", "f", [], "onnxruntime", "k", meets_floor=meets, floor_test="not_disproven" if meets else "failed",
+        ratio_to_baseline=Ratio(ratio, ratio, ratio, 20, "less", "cpu_seconds"),
+    )  # fmt: skip
+
+
+def _space(form: str, techniques: str = "all", pixels: int = 0) -> Space:
+    return Space(_workload(form, pixels=pixels), Candidate((), "torch" if form == "torch" else "sklearn"), techniques)
+
+
+def test_the_change_of_runtime_comes_first_whatever_techniques_were_named() -> None:
+    for techniques in ("all", "prune", "quantize,classical"):
+        assert _space("torch", techniques).first()[0] == Candidate((), "onnxruntime")
+
+
+def test_only_the_techniques_named_are_tried_and_fine_tuning_comes_with_pruning() -> None:
+    names = {step.name for c in _space("torch", "prune").first() for step in c.recipe}
+    assert names == set()
+    both = {step.name for c in _space("torch", "prune,quantize").first() for step in c.recipe}
+    assert {"prune-blocks", "prune-channels", "finetune", "static-int8"} <= both
+    assert "forest" not in both
+    with pytest.raises(InputError, match="got 'magic'"):
+        allowed("prune,magic")
+
+
+def test_a_merely_fine_tuned_network_is_shown_beside_what_is_pruned() -> None:
+    names = [candidate.name for candidate in _space("torch").first()]
+    assert names.index("finetune") < next(i for i, name in enumerate(names) if "prune-blocks" in name)
+
+
+def test_large_images_get_a_scout_before_other_classical_models() -> None:
+    space = _space("torch", pixels=32)
+    scout = Candidate((make("forest", trees=30, depth=10),), "onnxruntime", 0.25)
+    classical = [c for c in space.first() if any(s.name in ("linear", "forest", "boosted") for s in c.recipe)]
+    assert classical == [scout]
+    assert space.after(_trial(False), scout) == []
+    again = _space("torch", pixels=32)
+    again.first()
+    assert any(step.name == "boosted" for c in again.after(_trial(True), scout) for step in c.recipe)
+
+
+def test_the_other_activations_are_tried_once_and_the_faster_kept() -> None:
+    space = _space("torch")
+    space.first()
+    chain = (make("lower"), make("static-int8"))
+    first = Candidate(chain)
+    proposed = space.after(_trial(True, 0.1), first)
+    assert [c.recipe[-1].activations for c in proposed] == ["int8"]  # type: ignore[attr-defined]
+    assert space.after(_trial(True, 0.05), proposed[0]) == []
+    assert space.adapted(first).recipe[-1].activations == "int8"
+
+
+def test_a_share_of_pruning_is_changed_twice_at_most_and_towards_the_floor() -> None:
+    space = _space("torch")
+    space.first()
+    candidate = Candidate((make("prune-blocks", share=0.4), make("lower"), make("static-int8", activations="int8")))
+    seen = []
+    for meets in (True, False, True):
+        now = candidate.recipe[0].share  # type: ignore[attr-defined]
+        more = [c for c in space.after(_trial(meets), candidate) if c.recipe[0].share != now]  # type: ignore[attr-defined]
+        seen += [c.recipe[0].share for c in more]  # type: ignore[attr-defined]
+        candidate = more[0] if more else candidate
+    assert seen[0] > 0.4 and len(seen) == 2 and seen[1] < seen[0]
+
+
+def test_thresholds_end_every_recipe_where_the_metric_asks_for_one() -> None:
+    space = Space(_workload(name="f1"), Candidate((make("boosted"), make("threshold")), "sklearn"), "all")
+    assert all(c.recipe[-1].name == "threshold" for c in space.first())
+
+
+def test_names_say_what_was_changed() -> None:
+    assert label(make("forest")) == "forest"
+    assert label(make("mlp", hidden=(32, 16))) == "mlp(hidden=32-16)"
+    assert Candidate((make("lower"), make("static-int8"))).name == "static-int8"
+    assert replace(Candidate(()), runtime="torch").name == "model as given in PyTorch"
