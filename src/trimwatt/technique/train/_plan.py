@@ -23,10 +23,10 @@ class Training(Technique):
     """
 
     epochs: int = 20
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     batch: int = 64
     patience: int | None = 4
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.01
     optimizer: str = "adamw"
     flip: bool | None = None
     shift: int | None = None

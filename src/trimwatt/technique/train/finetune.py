@@ -22,7 +22,9 @@ class FineTune(Training):
     stage: ClassVar[str] = "train"
 
     epochs: int = 2
+    learning_rate: float = 1e-3
     patience: int | None = None
+    weight_decay: float = 1e-4
 
 
 @applies_to(FineTune, "torch")
