@@ -1,9 +1,9 @@
-"""The contract of a meter: mark twice, read the energy between."""
+"""The contract of a meter: mark twice, read the energy between; and what a look for sensors found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from trimwatt.energy import Energy
 
@@ -31,3 +31,22 @@ class Meter(Protocol):
     def mark(self) -> Mark: ...
 
     def between(self, a: Mark, b: Mark) -> dict[str, Energy]: ...
+
+
+ProbeState = Literal["ready", "closed", "absent", "untested"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at one place where a sensor may be found there. Each sensor's file has `probe()`, which gives these.
+
+    state: "ready" it can be read now; "closed" it is there and this user may not read it; "absent" it is not there;
+    "untested" it is there, and whether it works is known only by using it. detail: what was seen, and why. fix: what
+    opens it, as a command or a sentence; empty where nothing helps or nothing is needed.
+    """
+
+    sensor: str
+    path: str
+    state: ProbeState
+    detail: str = ""
+    fix: str = ""
