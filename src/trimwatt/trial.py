@@ -66,7 +66,6 @@ class Trial:
     on_front: bool = False
     quality: Quality | None = None
     test_quality: Quality | None = None
-    train_quality: float | None = None
     energy_per_prediction: Energy | None = None
     cpu_s_per_prediction: float | None = None
     ratio_to_baseline: Ratio | None = None

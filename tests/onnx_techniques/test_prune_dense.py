@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from onnx import helper
 from onnx_samples import dense, job, mlp, model, regression
 
+from trimwatt import metric
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import parameters, scores
 from trimwatt.framework.onnx.run import open_session
-from trimwatt.technique import apply
+from trimwatt.technique import _graph, apply
 from trimwatt.technique.prune import _surgeon
 from trimwatt.technique.prune.dense import PruneDense
 from trimwatt.technique.quantize import StaticInt8
 from trimwatt.testing.technique import TechniqueContract
-from trimwatt.workload import Array, Workload
+from trimwatt.workload import Array, Data, Split, Workload
 
 
 class TestContract(TechniqueContract):
@@ -219,3 +220,15 @@ def test_then_int8() -> None:
     same = scores(small, work.rows.val.x).argmax(1) == scores(work, work.rows.val.x).argmax(1)
     assert same.mean() > 0.9
     assert len(small.model) < 0.6 * len(work.model)
+
+
+def test_rows_that_a_threshold_is_fitted_on_stay_unseen() -> None:
+    rng = np.random.default_rng(0)
+    rows, codes = np.arange(400, dtype=np.float32).reshape(-1, 1), rng.integers(0, 2, 400)
+    split = Split(rows, codes)
+    work = Workload(Data(split, split, split, classes=("no", "yes")), metric=metric.get("f1", 1))
+    assert work.needs_threshold
+    held = set(work.rows.holdout(work.seed)[1].x.ravel().tolist())
+    sampled = _graph.sample(work, 2000)
+    assert isinstance(sampled, np.ndarray)
+    assert held and not held & set(sampled.ravel().tolist())

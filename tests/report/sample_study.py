@@ -35,7 +35,7 @@ def trial(number: int, name: str, family: str, recipe: list[dict[str, Any]], run
     blank = {
         "status": "done", "reason": None, "started": "2026-03-02T10:00:00Z", "finished": "2026-03-02T10:00:09Z",
         "meets_floor": False, "floor_test": None, "on_front": False, "quality": None, "test_quality": None,
-        "train_quality": None, "energy_per_prediction": None, "cpu_s_per_prediction": None, "ratio_to_baseline": None,
+        "energy_per_prediction": None, "cpu_s_per_prediction": None, "ratio_to_baseline": None,
         "latency_s": None, "size_bytes": None, "peak_rss_bytes": None, "parameters": None, "macs": None, "cost": None,
         "floor_margin": 0.011, "notes": [],
     }  # fmt: skip
@@ -52,7 +52,7 @@ def done(times: float, value: float, half: float, size: int, cost: float, **rest
     figures = {
         "quality": quality(value, half), "energy_per_prediction": energy(cpu * 4.7), "cpu_s_per_prediction": cpu,
         "ratio_to_baseline": ratio(times), "latency_s": {"p50": cpu * 1.02, "p95": cpu * 1.3}, "size_bytes": size,
-        "peak_rss_bytes": 90_000_000 + size, "cost": energy(cost), "train_quality": value + 0.01,
+        "peak_rss_bytes": 90_000_000 + size, "cost": energy(cost),
     }  # fmt: skip
     return {**figures, **rest}
 

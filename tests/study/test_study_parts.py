@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from trimwatt.energy import Energy
 from trimwatt.errors import InputError
 from trimwatt.study import folder as folders
-from trimwatt.study import recommend
+from trimwatt.study import recommend, verdict
+from trimwatt.study.engine import Found
 from trimwatt.study.options import Limits, Options
 from trimwatt.trial import Quality, Ratio, Trial
 
@@ -68,6 +69,25 @@ def test_only_what_could_still_be_cheapest_goes_to_the_finals() -> None:
 
 def test_of_those_tied_the_one_cheapest_to_find() -> None:
     assert recommend.cheapest_to_find([_trial("a", 0.1, cost=40), _trial("b", 0.1, cost=4)]).id == "b"
+
+
+def test_a_proven_one_is_named_beside_a_choice_that_is_not() -> None:
+    dear, cheap, loss = (replace(_trial(n, r), floor_test="proven") for n, r in (("d", 0.8), ("p", 0.6), ("l", 1.2)))
+    unproven = _trial("a", 0.5)
+    assert recommend.cheapest_proven([unproven, cheap, dear], unproven) is cheap
+    assert recommend.cheapest_proven([unproven, loss], unproven) is None
+    assert recommend.cheapest_proven([cheap, dear], cheap) is None
+
+
+def test_what_is_not_known_is_not_said_to_be_never() -> None:
+    base = _trial("base", 1.0)
+    chosen = replace(_trial("c", 0.5, joules=0.5), cost=None)
+    pay = recommend.pay_back(base, chosen, None)
+    said = verdict.sentence(Found(base, 0.9, chosen), Options(), pay, None)
+    assert "is unknown" in said and "never" not in said
+    dearer = replace(_trial("x", 1.3, joules=1.3), ratio_to_baseline=Ratio(1.3, 1.2, 1.4, 20, "more", "cpu_seconds"))
+    told = verdict.sentence(Found(base, 0.9, dearer), Options(), recommend.pay_back(base, dearer, base.cost), None)
+    assert "times less" not in told and "never pays back" in told
 
 
 @given(st.floats(0.01, 0.99), st.floats(1, 1e6))

@@ -98,3 +98,7 @@ def test_names_say_what_was_changed() -> None:
     assert label(make("mlp", hidden=(32, 16))) == "mlp(hidden=32-16)"
     assert Candidate((make("lower"), make("static-int8"))).name == "static-int8"
     assert replace(Candidate(()), runtime="torch").name == "model as given in PyTorch"
+    train = (make("train"),)
+    assert Candidate(train, "torch", given=train).name == "model as given in PyTorch"
+    assert Candidate((*train, make("lower"), make("static-int8")), given=train).name == "static-int8"
+    assert Candidate((make("linear"),), given=train).name == "linear"

@@ -33,11 +33,16 @@ Event = Callable[..., None]
 
 @dataclass
 class Found:
-    """What a study has come to; `confirmed` is None until the test rows were asked."""
+    """What a study has come to.
+
+    confirmed: None until the test rows were asked. safest: where the recommended one is not proven to meet the floor,
+    the cheapest that is.
+    """
 
     baseline: Trial
     floor: float
     recommended: Trial | None = None
+    safest: Trial | None = None
     confirmed: bool | None = None
     finals: dict[str, Any] | None = None
     tied: list[str] = field(default_factory=list)

@@ -60,6 +60,14 @@ def cheapest_to_find(tied: Sequence[Trial]) -> Trial:
     return min(tied, key=lambda trial: trial.cost.joules if trial.cost else math.inf)
 
 
+def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:
+    """Of the eligible, cheapest first, the first that is proven to meet the floor and saves; None where `chosen` is."""
+    if chosen is None or chosen.floor_test == "proven":
+        return None
+    saving = (t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.high < 1)
+    return next((trial for trial in saving if trial.floor_test == "proven"), None)
+
+
 def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:
     """Predictions until the chosen trial's own cost, and the whole study's, are saved."""
     before, after = baseline.energy_per_prediction, chosen.energy_per_prediction

@@ -24,6 +24,7 @@ def decide(engine: Engine, found: Found) -> None:
         _finals(engine, found, rivals[:affordable], eligible)
     elif rivals:
         found.notes.append("no time was left for direct finals: the choice rests on screening")
+    found.safest = recommend.cheapest_proven(pool, found.recommended)
     engine.keep_pending()
 
 

@@ -112,7 +112,7 @@ def baseline(base: Workload, named: str | Technique | Recipe | None) -> Candidat
         if named is not None:
             raise InputError("a baseline is named only where no model is given; the model itself is the baseline here")
         core = (base.trainer,) if base.trainer is not None else ()
-        return Candidate((*core, *tail), _SERVED_BY[base.form])
+        return Candidate((*core, *tail), _SERVED_BY[base.form], given=core)
     core = _practice(base) if named is None else _named(named)
     form = "torch" if any(step.gives == "torch" for step in core) else "sklearn"
     return Candidate((*core, *tail), _SERVED_BY[form])

@@ -21,11 +21,16 @@ _GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe and the runtime that serves it. patience: share of the time left that it may take, in (0, 1]."""
+    """A recipe and the runtime that serves it.
+
+    patience: share of the time left that it may take, in (0, 1]. given: the steps that train a model that was given
+    untrained, which go without saying.
+    """
 
     recipe: Recipe
     runtime: str = "onnxruntime"
     patience: float = 0.5
+    given: Recipe = dataclasses.field(default=(), compare=False)
 
     @property
     def served(self) -> tuple[Recipe, str]:
@@ -34,7 +39,8 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        labels = [label(step) for step in self.recipe if step.name not in _PLUMBING]
+        own = self.recipe[len(self.given) :] if self.recipe[: len(self.given)] == self.given else self.recipe
+        labels = [label(step) for step in own if step.name not in _PLUMBING]
         served = {"sklearn": " in scikit-learn", "torch": " in PyTorch"}.get(self.runtime, "")
         return (" + ".join(labels) or "model as given") + served
 
@@ -122,7 +128,7 @@ class Space:
         for candidate in candidates:
             if candidate.served not in self._proposed and self._levers(candidate) <= self.allowed:
                 self._proposed.add(candidate.served)
-                fresh.append(candidate)
+                fresh.append(dataclasses.replace(candidate, given=self.baseline.given))
         return fresh
 
     def _levers(self, candidate: Candidate) -> set[str]:

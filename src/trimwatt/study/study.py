@@ -190,7 +190,7 @@ def _fork_server(model: Any) -> Iterator[ForkServer | None]:
     if not hasattr(os, "fork") or os.uname().sysname != "Linux":
         yield None
         return
-    modules = [*_PRELOAD, *(["torch", "torch_pruning"] if _imports.available("torch") else [])]
+    modules = [*_PRELOAD, *(["torch", "torch._dynamo", "torch_pruning"] if _imports.available("torch") else [])]
     server = ForkServer(modules)
     try:
         yield server

@@ -43,6 +43,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "self_test": test and test.to_dict(),
         "baseline": found.baseline.id,
         "recommended": chosen and chosen.id,
+        "safest": found.safest and found.safest.id,
         "confirmed": found.confirmed,
         "tied": found.tied,
         "finals": found.finals,

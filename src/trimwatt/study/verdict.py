@@ -18,7 +18,7 @@ def sentence(found: Found, options: Options, pay: PayBack, margin: float | None)
     if chosen.id == baseline.id:
         return f"Keep the baseline, {baseline.name}: nothing that meets the floor was shown to take less."
     parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor, margin), _confirmed(found)]
-    return "; ".join(parts) + ". " + _pay_back(pay)
+    return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen)
 
 
 def _saving(trial: Trial) -> str:
@@ -27,8 +27,8 @@ def _saving(trial: Trial) -> str:
         return "its ratio to the baseline is unknown"
     what = "dynamic energy" if ratio.basis == "dynamic_energy" else "CPU time"
     value, low, high = (units.three(x) for x in (ratio.value, ratio.low, ratio.high))
-    less = units.three(1 / ratio.value)
-    return f"{value} times the baseline's {what} a prediction [{low} to {high}], that is {less} times less"
+    said = f"{value} times the baseline's {what} a prediction [{low} to {high}]"
+    return said if ratio.value >= 1 else f"{said}, that is {units.three(1 / ratio.value)} times less"
 
 
 def _quality(trial: Trial, floor: float, margin: float | None) -> str:
@@ -51,7 +51,9 @@ def _confirmed(found: Found) -> str:
     return f"{how} on {test.rows} test rows ({test.value:.4f}, the baseline {base.value:.4f})"
 
 
-def _pay_back(pay: PayBack) -> str:
+def _pay_back(pay: PayBack, baseline: Trial, chosen: Trial) -> str:
+    if baseline.energy_per_prediction is None or chosen.energy_per_prediction is None or chosen.cost is None:
+        return "Whether finding it pays back is unknown, as not all of its energy is."
     if pay.own_predictions is None or pay.study_predictions is None:
         return "Finding it never pays back."
     return (
@@ -85,6 +87,12 @@ def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
     if found.untried:
         notes.append(
             f"the budget ended before {len(found.untried)} candidates were tried: {', '.join(found.untried[:5])}"
+        )
+    if found.safest is not None and found.safest.ratio_to_baseline is not None:
+        times = units.three(found.safest.ratio_to_baseline.value)
+        notes.append(
+            "the recommended model meets the floor on the validation rows by its estimate only; the cheapest that is"
+            f" proven to is {found.safest.name} ({times} times the baseline's), which --strict takes"
         )
     if found.confirmed is False:
         notes.append("on the test rows the recommended model misses the floor: the recommendation is not confirmed")

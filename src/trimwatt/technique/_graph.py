@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +234,11 @@ def feeds(workload: Workload, rows: Rows, inputs: Sequence[str]) -> dict[str, Ar
 
 def sample(workload: Workload, most: int) -> Rows:
     """Up to `most` training rows, the classes in their shares, drawn by the workload's seed."""
-    data = workload.rows
-    return data.holdout(workload.seed + 1, share=1.0, most=most)[1].x
+    data, seed = workload.rows, workload.seed
+    if workload.needs_threshold:
+        # the threshold must be fitted on rows that this step has not seen
+        data = replace(data, train=data.holdout(seed)[0])
+    return data.holdout(seed + 1, share=1.0, most=most)[1].x
 
 
 @contextlib.contextmanager
