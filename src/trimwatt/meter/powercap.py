@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DEFAULT = "/sys/class/powercap"
@@ -25,6 +26,19 @@ class Zone:
     socket: int | None
     range_uj: int | None
 
+    def read(self, tries: int = 1) -> int | None:
+        """The raw counter in microjoules, None where it cannot be read. tries: how often an empty file is looked at."""
+        for attempt in range(tries):
+            if attempt:
+                time.sleep(0.0005)
+            try:
+                text = self.file.read_text()
+            except (OSError, ValueError):
+                return None
+            if text.strip():
+                return _int(text)
+        return None
+
 
 def root() -> Path:
     """Where the tree is: TRIMWATT_POWERCAP, or the kernel's place."""
@@ -34,9 +48,17 @@ def root() -> Path:
 def read_int(file: Path) -> int | None:
     """The whole number in a file, None where it cannot be read or holds none."""
     try:
-        return int(file.read_text())
+        return _int(file.read_text())
     except (OSError, ValueError):
         return None
+
+
+def _int(text: str) -> int | None:
+    try:
+        value = int(text)
+    except ValueError:
+        return None
+    return value if value >= 0 else None
 
 
 def zones(folder: Path) -> list[Zone]:
@@ -44,7 +66,18 @@ def zones(folder: Path) -> list[Zone]:
     found = {entry.name: entry for entry in _entries(folder, 4)}
     names = {key: _text(entry / "name") for key, entry in found.items()}
     made = [_zone(key, found[key], names) for key in sorted(found, key=_order)]
-    return [zone for zone in made if zone is not None]
+    return _told_apart([zone for zone in made if zone is not None])
+
+
+def _told_apart(zones: list[Zone]) -> list[Zone]:
+    """The same zones; a name that comes twice gets a number, and deltas then tell whether it is one counter."""
+    told: dict[str, Zone] = {}
+    for zone in zones:
+        domain, n = zone.domain, 1
+        while domain in told:
+            domain, n = f"{zone.domain}@{n}", n + 1
+        told[domain] = replace(zone, domain=domain)
+    return list(told.values())
 
 
 def _entries(folder: Path, depth: int) -> Iterator[Path]:
