@@ -18,7 +18,16 @@ class Mark:
 
 
 class Meter(Protocol):
-    """Reads energy between two marks. A domain that cannot be read is an absent key."""
+    """Reads energy between two marks. A domain that cannot be read is an absent key.
+
+    A meter may also have, and what it has not is not asked for:
+    resolution_s: float                 the shortest window, in seconds, that it resolves; shorter ones are refused
+    warnings(a, b) -> tuple[str, ...]   what a reader of that window must know
+    zones, closed                       counters read so far (each with `.domain`); domains that never could be
+    shares(a, b, pids) -> {domain: (least, likely, most)}   which share of an accelerator these processes used
+    idle_w(domain) -> float | None      watts of an accelerator without work, where that is known
+    dynamic_energy(cpu_s), idle_energy(duration_s, threads) -> Energy   of a model: what work and waiting take
+    """
 
     @property
     def name(self) -> str: ...
