@@ -120,20 +120,35 @@ def _outputs(estimator: Any) -> Outputs:
     raise InputError(f"{kind} gives no scores of classes; wrap it in sklearn.calibration.CalibratedClassifierCV")
 
 
-def _fitted(workload: Workload) -> Any:
-    from sklearn.base import clone, is_classifier, is_regressor
+def is_fitted(estimator: Any) -> bool:
+    """Whether it has been fitted."""
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
-    estimator, classes = workload.model, workload.rows.classes
-    wrong = is_classifier(estimator) if classes is None else is_regressor(estimator)
-    if wrong:
-        raise InputError(f"the task is {workload.task}, and {type(estimator).__name__} is for the other; set --task")
     try:
         check_is_fitted(estimator)
-        return estimator
     except NotFittedError:
-        part = training_rows(workload)
+        return False
+    return True
+
+
+def check_task(workload: Workload) -> None:
+    """Raise InputError for a regressor where classes are asked, or a classifier where values are."""
+    from sklearn.base import is_classifier, is_regressor
+
+    estimator = workload.model
+    if is_classifier(estimator) if workload.rows.classes is None else is_regressor(estimator):
+        raise InputError(f"the task is {workload.task}, and {type(estimator).__name__} is for the other; set --task")
+
+
+def _fitted(workload: Workload) -> Any:
+    from sklearn.base import clone
+
+    check_task(workload)
+    estimator, classes = workload.model, workload.rows.classes
+    if is_fitted(estimator):
+        return estimator
+    part = training_rows(workload)
     target = part.y if classes is None else np.asarray(classes)[part.y]
     return quietly_fitted(clone(estimator), given(workload, part.x), target)
 

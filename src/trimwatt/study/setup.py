@@ -48,7 +48,19 @@ def workload(
     )  # fmt: skip
     if train and merged.trainer is None:
         merged = replace(merged, trainer=make("train"))
-    return framework.get(merged.form).adopt(merged)
+    return _to_be_fitted(merged) or framework.get(merged.form).adopt(merged)
+
+
+def _to_be_fitted(given: Workload) -> Workload | None:
+    """An unfitted scikit-learn model with its fit as a step, for a worker with limits to do; None for any other."""
+    if given.form != "sklearn":
+        return None
+    from trimwatt.framework import sklearn as known
+
+    if known.is_fitted(given.model):
+        return None
+    known.check_task(given)
+    return replace(given, trainer=make("fit"))
 
 
 def _positive(data: Data, positive: Any) -> int | None:

@@ -15,7 +15,7 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 
 def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
-    from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
+    from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.lower import Lower
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.channels import PruneChannels
@@ -25,7 +25,7 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        Boosted, FineTune, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense,
+        Boosted, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense,
         SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
     )  # fmt: skip
 
