@@ -26,7 +26,7 @@ class Meter(Protocol):
     zones, closed                       counters read so far (each with `.domain`); domains that never could be
     shares(a, b, pids) -> {domain: (least, likely, most)}   which share of an accelerator these processes used
     idle_w(domain) -> float | None      watts of an accelerator without work, where that is known
-    dynamic_energy(cpu_s), idle_energy(duration_s, threads) -> Energy   of a model: what work and waiting take
+    dynamic_energy(cpu_s), idle_energy(duration_s, threads, memory) -> Energy   of a model: what work and waiting take
     """
 
     @property

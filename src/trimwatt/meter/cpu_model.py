@@ -87,9 +87,13 @@ class CpuModel:
         """What `cpu_s` CPU seconds add to an idle machine."""
         return self.interval(self.joules_per_cpu_s * cpu_s)
 
-    def idle_energy(self, duration_s: float, threads: float) -> Energy:
-        """What `threads` of the machine, and their share of its memory, take in `duration_s` seconds without work."""
-        watts = self.idle_w_per_thread * threads + self.memory_w * threads / self.threads
+    def idle_energy(self, duration_s: float, threads: float, memory: float | None = None) -> Energy:
+        """What `threads` of the machine and a share of its memory take in `duration_s` seconds without work.
+
+        memory: that share, in [0, 1]; None takes the threads'.
+        """
+        share = threads / self.threads if memory is None else memory
+        watts = self.idle_w_per_thread * threads + self.memory_w * share
         return self.interval(watts * duration_s)
 
     def _idle_cpu(self, duration_s: float) -> Energy:

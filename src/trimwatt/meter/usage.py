@@ -1,4 +1,4 @@
-"""What the measured process tree and the machine have used: CPU seconds, memory, reserved threads."""
+"""What a process tree and the machine have used: CPU seconds, memory, reserved threads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,104 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 from trimwatt._child import peak_rss_bytes as _high_water
+from trimwatt.errors import InputError
+from trimwatt.meter import cgroup
 
 _PROC = Path("/proc")
+
+
+class Subject(Protocol):
+    """Whose share is told: what it has used, and what it reserves."""
+
+    @property
+    def label(self) -> str: ...
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far; once it is gone, the last that was seen."""
+        ...
+
+    def threads(self) -> float: ...
+
+    def pids(self) -> frozenset[int]: ...
+
+    def memory_share(self) -> float | None:
+        """The share of the machine's memory it reserves, None where it has none set aside."""
+        ...
+
+    def peak_rss_bytes(self) -> int | None: ...
+
+    def gone(self) -> bool: ...
+
+
+class Own:
+    """This process and its children."""
+
+    label = "this process"
+
+    def cpu_s(self) -> float:
+        return tree_cpu_s()
+
+    def threads(self) -> float:
+        return reserved_threads()
+
+    def pids(self) -> frozenset[int]:
+        return tree_pids()
+
+    def memory_share(self) -> float | None:
+        return None
+
+    def peak_rss_bytes(self) -> int | None:
+        return peak_rss_bytes()
+
+    def gone(self) -> bool:
+        return False
+
+
+class Tree(Own):
+    """Another process and its children. Raises InputError where there is no such process."""
+
+    def __init__(self, pid: int) -> None:
+        import psutil
+
+        try:
+            self._process = psutil.Process(pid)
+            self._process.create_time()
+        except (psutil.Error, ValueError, OverflowError):
+            raise InputError(f"there is no process {pid} to measure; `ps` lists those that run") from None
+        self.pid = pid
+        self.label = f"process {pid}"
+        self._last_cpu_s = 0.0
+        self._threads = reserved_threads(pid)
+
+    def cpu_s(self) -> float:
+        if not self.gone():
+            used = _tree_by_psutil(self._process) if sys.platform != "linux" else _tree_of(self.pid)
+            self._last_cpu_s = max(self._last_cpu_s, used)
+        return self._last_cpu_s
+
+    def threads(self) -> float:
+        return self._threads
+
+    def pids(self) -> frozenset[int]:
+        return frozenset() if self.gone() else tree_pids(self.pid)
+
+    def peak_rss_bytes(self) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            status = (_PROC / str(self.pid) / "status").read_text()
+            return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        return None
+
+    def gone(self) -> bool:
+        # a number given to a new process is not this one
+        import psutil
+
+        try:
+            return not self._process.is_running() or self._process.status() == psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return True
 
 
 def tree_cpu_s() -> float:
@@ -24,6 +118,22 @@ def tree_cpu_s() -> float:
         return _tree_by_psutil()
     own = time.process_time() + _waited_for("self")
     return own + sum(_living(pid) for pid in _descendants("self"))
+
+
+def _tree_of(pid: int) -> float:
+    return _living(str(pid)) + sum(_living(child) for child in _descendants(str(pid)))
+
+
+def tree_pids(pid: int | None = None) -> frozenset[int]:
+    """A process and its descendants; this one where none is named."""
+    top = os.getpid() if pid is None else pid
+    if sys.platform == "linux":
+        return frozenset({top, *(int(child) for child in _descendants(str(top)))})
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return frozenset({top, *(child.pid for child in psutil.Process(top).children(recursive=True))})
+    return frozenset({top})
 
 
 def _descendants(pid: str) -> Iterator[str]:
@@ -59,14 +169,14 @@ def _waited_for(pid: str) -> float:
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
-def _tree_by_psutil() -> float:
+def _tree_by_psutil(this: Any = None) -> float:
     import psutil
 
     def used(process: psutil.Process) -> float:
         t = process.cpu_times()
         return float(t.user + t.system + getattr(t, "children_user", 0.0) + getattr(t, "children_system", 0.0))
 
-    this = psutil.Process()
+    this = this or psutil.Process()
     seconds = used(this)
     for child in this.children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -102,14 +212,28 @@ def machine_threads() -> int:
     return os.cpu_count() or 1
 
 
-def reserved_threads() -> float:
-    """How many of the machine's threads this process holds: those it may run on, or its container's quota if less."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine_threads()
+def reserved_threads(pid: int = 0) -> float:
+    """How many of the machine's threads a process holds: those it may run on, or its container's quota if less.
+
+    pid: 0 is this process.
+    """
+    allowed = float(machine_threads())
+    if hasattr(os, "sched_getaffinity"):
+        with contextlib.suppress(OSError):
+            allowed = float(len(os.sched_getaffinity(pid)))
+    group = cgroup.own(_PROC / (str(pid) if pid else "self") / "cgroup")
+    quota = (group and group.quota()) or _old_quota()
+    return min(allowed, quota) if quota else allowed
+
+
+def _old_quota() -> float | None:
+    """CPUs that the quota of a version 1 container leaves, None where there is none."""
+    folder = Path("/sys/fs/cgroup/cpu")
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return allowed if quota == "max" else min(float(allowed), float(quota) / float(period))
+        quota, period = (int((folder / f"cpu.cfs_{kind}_us").read_text()) for kind in ("quota", "period"))
     except (OSError, ValueError):
-        return float(allowed)
+        return None
+    return quota / period if quota > 0 and period > 0 else None
 
 
 def machine_memory_gb() -> float | None:
