@@ -39,7 +39,7 @@ from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
 from trimwatt.study import setup
 from trimwatt.study.bench import Bench, Floor
-from trimwatt.study.space import Candidate
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.workshop import Made, Workshop
 from trimwatt.workload import Array, Workload
 

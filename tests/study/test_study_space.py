@@ -9,7 +9,8 @@ import pytest
 
 from trimwatt import metric
 from trimwatt.errors import InputError
-from trimwatt.study.space import Candidate, Space, allowed, label, make
+from trimwatt.study.candidate import Candidate, allowed, label, make
+from trimwatt.study.space import Space
 from trimwatt.trial import Ratio, Trial
 from trimwatt.workload import Data, Split, Workload
 
@@ -40,7 +41,9 @@ def test_the_change_of_runtime_comes_first_whatever_techniques_were_named() -> N
 
 def test_only_the_techniques_named_are_tried_and_fine_tuning_comes_with_pruning() -> None:
     names = {step.name for c in _space("torch", "prune").first() for step in c.recipe}
-    assert names == set()
+    assert names == {"prune-blocks", "prune-channels", "finetune"}
+    dense = {step.name for c in _space("onnx", "prune").first() for step in c.recipe}
+    assert dense == {"lower", "prune-dense"}
     both = {step.name for c in _space("torch", "prune,quantize").first() for step in c.recipe}
     assert {"prune-blocks", "prune-channels", "finetune", "static-int8"} <= both
     assert "forest" not in both
@@ -102,3 +105,13 @@ def test_names_say_what_was_changed() -> None:
     assert Candidate(train, "torch", given=train).name == "model as given in PyTorch"
     assert Candidate((*train, make("lower"), make("static-int8")), given=train).name == "static-int8"
     assert Candidate((make("linear"),), given=train).name == "linear"
+
+
+def test_what_narrowly_misses_the_floor_is_trained_longer() -> None:
+    space = _space("torch")
+    space.first()
+    chain = (make("finetune"), make("prune-blocks"), make("finetune", epochs=3), make("lower"), make("static-int8"))
+    close = replace(_trial(False), floor_test="not_disproven")
+    longer = [c.recipe[2].epochs for c in space.after(close, Candidate(chain)) if c.recipe[1] == chain[1]]  # type: ignore[attr-defined]
+    assert 9 in longer
+    assert not any(c.recipe[2].epochs > 3 for c in space.after(_trial(False), Candidate(chain)))  # type: ignore[attr-defined]

@@ -20,9 +20,10 @@ from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
 from trimwatt.study.bench import Bench, Judged
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Options
-from trimwatt.study.space import Candidate, Space
+from trimwatt.study.space import Space
 from trimwatt.study.worker import Usage
 from trimwatt.study.workshop import Workshop
 from trimwatt.trial import Ratio, Trial

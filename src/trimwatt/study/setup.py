@@ -12,7 +12,7 @@ from trimwatt.errors import InputError
 from trimwatt.metric import Metric, Reads
 from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
-from trimwatt.study.space import Candidate, make
+from trimwatt.study.candidate import Candidate, make
 from trimwatt.technique import Technique, registry
 from trimwatt.workload import Data, Decide, Workload
 

@@ -3,93 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from trimwatt import _imports
-from trimwatt.errors import InputError
 from trimwatt.recipe import Recipe
-from trimwatt.technique import Technique, registry
+from trimwatt.study.candidate import PLUMBING, Candidate, allowed, final_form, group, make
+from trimwatt.study.suggest import Suggestions
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
 
-_PLUMBING = ("lower", "threshold")
-_SMALL, _WIDE, _SHARES = 0.25, 1024, 2
-_GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A recipe and the runtime that serves it.
-
-    patience: share of the time left that it may take, in (0, 1]. given: the steps that train a model that was given
-    untrained, which go without saying.
-    """
-
-    recipe: Recipe
-    runtime: str = "onnxruntime"
-    patience: float = 0.5
-    given: Recipe = dataclasses.field(default=(), compare=False)
-
-    @property
-    def served(self) -> tuple[Recipe, str]:
-        """What makes it the same candidate as another."""
-        return self.recipe, self.runtime
-
-    @property
-    def name(self) -> str:
-        own = self.recipe[len(self.given) :] if self.recipe[: len(self.given)] == self.given else self.recipe
-        labels = [label(step) for step in own if step.name not in _PLUMBING]
-        served = {"sklearn": " in scikit-learn", "torch": " in PyTorch"}.get(self.runtime, "")
-        return (" + ".join(labels) or "model as given") + served
-
-    def family(self, baseline: Candidate) -> str:
-        """What it is counted under: the levers pulled, or the kind of model, or the runtime alone."""
-        levers = [step.family for step in self.recipe if step.family in ("pruning", "quantization")]
-        if levers:
-            return "+".join(dict.fromkeys(levers))
-        if self.recipe == baseline.recipe and self.runtime != baseline.runtime:
-            return "runtime"
-        models = [step.family for step in self.recipe if group(step) in ("classical", "architecture")]
-        trained = any(step.name == "finetune" for step in self.recipe)
-        return models[-1] if models else ("fine-tuned" if trained else "given")
-
-
-def group(step: Any) -> str:
-    """The folder a technique stands in: prune, quantize, classical, ...; "plugin" for a stranger's."""
-    parts = type(step).__module__.split(".")
-    return parts[2] if parts[:2] == ["trimwatt", "technique"] else "plugin"
-
-
-def label(step: Any) -> str:
-    """Its name with the parameters that are not at their defaults: "forest(trees=30)"."""
-    changed = [
-        f"{f.name}={_short(getattr(step, f.name))}"
-        for f in dataclasses.fields(step)
-        if getattr(step, f.name) != f.default
-    ]
-    return str(step.name) + (f"({', '.join(changed)})" if changed else "")
-
-
-def _short(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, (tuple, list)) else f"{value}"
-
-
-def allowed(techniques: str) -> frozenset[str]:
-    """The groups that `--techniques` names; raises InputError for one that is unknown."""
-    if techniques == "all":
-        return frozenset((*_GROUPS, *_PLUMBING, "plugin"))
-    asked = [name.strip() for name in techniques.split(",") if name.strip()]
-    for name in asked:
-        if name not in _GROUPS:
-            raise InputError(f"techniques are {', '.join(_GROUPS)} or all, got {name!r}; separate several by commas")
-    return frozenset((*asked, "runtime", *_PLUMBING))
-
-
-def make(name: str, **parameters: Any) -> Technique:
-    """A technique by its name."""
-    return registry()[name](**parameters)
+_SMALL, _WIDE = 0.25, 1024
 
 
 class Space:
@@ -100,14 +24,12 @@ class Space:
         self.allowed = allowed(techniques)
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
-        self._proposed = {(baseline.recipe, baseline.runtime)}
-        self._met: dict[Recipe, bool] = {}
-        self._activations: dict[str, float] = {}
-        self._shares: dict[Recipe, int] = {}
+        self._proposed = {baseline.served}
+        self._results = Suggestions(workload, "quantize" in self.allowed)
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
-        form = _final_form(self.core, self.workload.form)
+        form = final_form(self.core, self.workload.form)
         parts = [self._runtime(), self._network(self.core, form) if form in ("torch", "onnx") else []]
         if form == "sklearn" and "MLP" in type(_last(self.workload.model)).__name__:
             parts.append(self._compressed(self.core))
@@ -115,26 +37,42 @@ class Space:
         return self._new(candidate for part in parts for candidate in part)
 
     def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
-        """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning."""
-        if not any(group(step) == "quantize" for step in candidate.recipe):
-            self._met[_without(candidate, "lower")] = trial.meets_floor
+        """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning, more training."""
+        self._results.learn(trial, candidate)
         if trial.status != "done" or not candidate.recipe:
             return []
         more = self._all_rivals() if self._wide and self._scout in candidate.recipe and _close(trial) else []
-        return self._new([*self._other_int8(trial, candidate), *self._other_share(trial, candidate), *more])
+        return self._new([*self._results.after(trial, candidate), *more])
+
+    def adapted(self, candidate: Candidate) -> Candidate:
+        """`candidate` with the int8 activations that turned out fastest on this host."""
+        return self._results.adapted(candidate)
 
     def _new(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         fresh = []
-        for candidate in candidates:
-            if candidate.served not in self._proposed and self._levers(candidate) <= self.allowed:
+        for proposed in candidates:
+            candidate = self._allowed_part(proposed)
+            if candidate is not None and candidate.served not in self._proposed:
                 self._proposed.add(candidate.served)
                 fresh.append(dataclasses.replace(candidate, given=self.baseline.given))
         return fresh
 
-    def _levers(self, candidate: Candidate) -> set[str]:
-        """The groups that must be allowed; fine-tuning comes along with what makes it necessary."""
-        groups = {group(step) for step in candidate.recipe if step not in self.core} - set(_PLUMBING)
-        return (groups - {"train"}) or groups or {"runtime"}
+    def _allowed_part(self, candidate: Candidate) -> Candidate | None:
+        """The candidate without the levers that were not asked for, or None where nothing asked for is left.
+
+        Training comes along with what makes it necessary.
+        """
+        own = [step for step in candidate.recipe if step not in self.core]
+        groups = {group(step) for step in own} - set(PLUMBING)
+        wanted = (groups - {"train"}) or groups or {"runtime"}
+        if wanted <= self.allowed:
+            return candidate
+        if not wanted & self.allowed or wanted & {"classical", "architecture"} - self.allowed:
+            return None
+        kept = [s for s in candidate.recipe if s in self.core or group(s) in self.allowed | {"train"}]
+        if not any(step.needs == {"onnx"} for step in kept):
+            kept = [step for step in kept if step.name != "lower"]
+        return dataclasses.replace(candidate, recipe=tuple(kept))
 
     def _of(self, *steps: Any, patience: float = 0.5, runtime: str = "onnxruntime") -> Candidate:
         """The threshold is fitted on the model as it is in the end, before it is lowered where that is needed."""
@@ -200,71 +138,9 @@ class Space:
         int8 = (make("lower"), make("static-int8"))
         return [self._of(*core), self._of(*core, *int8)]
 
-    def _other_int8(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
-        """The other activation type always, layers left in float only where the floor was missed."""
-        int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
-        if int8 is None or int8.keep_float or int8.method != "minmax":
-            return []
-        self._learn_activations(int8, trial)
-        spoilt = not trial.meets_floor and self._met.get(_without(candidate, "quantize", "lower"), False)
-        others = [other for other in int8.variants(self.workload) if self._worth(other, int8, spoilt)]
-        return [self._swap(candidate, int8, other) for other in others]
-
-    def _worth(self, other: Any, int8: Any, spoilt: bool) -> bool:
-        """The other type of activations once, as its speed is the host's; other layers where int8 cost the floor."""
-        if other.activations != int8.activations:
-            return len(self._activations) == 1
-        return spoilt and int8.activations == self.fastest
-
-    def _learn_activations(self, int8: Any, trial: Trial) -> None:
-        if trial.ratio_to_baseline is not None and int8.activations not in self._activations:
-            self._activations[int8.activations] = trial.ratio_to_baseline.value
-
-    @property
-    def fastest(self) -> str:
-        """The type of activations that took least here, of those tried."""
-        return min(self._activations, key=lambda name: self._activations[name], default="uint8")
-
-    def adapted(self, candidate: Candidate) -> Candidate:
-        """`candidate` with the activations that turned out fastest, unless both types are still to be compared."""
-        int8 = next((step for step in candidate.recipe if step.name == "static-int8"), None)
-        if int8 is None or len(self._activations) < 2 or int8.activations == self.fastest:
-            return candidate
-        return self._swap(candidate, int8, dataclasses.replace(int8, activations=self.fastest))
-
-    def _other_share(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
-        prune = next((step for step in candidate.recipe if group(step) == "prune"), None)
-        if prune is None or not any(step.name == "static-int8" for step in candidate.recipe):
-            return []
-        if not trial.meets_floor and not self._met.get(_without(candidate, "quantize", "lower", "prune"), True):
-            return []
-        chain = _without(candidate, "prune")
-        if self._shares.get(chain, 0) >= _SHARES:
-            return []
-        self._shares[chain] = self._shares.get(chain, 0) + 1
-        share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
-        if share < 0.1 or share == prune.share:
-            return []
-        return [self._swap(candidate, prune, dataclasses.replace(prune, share=share))]
-
-    def _swap(self, candidate: Candidate, old: Any, new: Any) -> Candidate:
-        recipe = tuple(new if step == old else step for step in candidate.recipe)
-        return dataclasses.replace(candidate, recipe=recipe)
-
-
-def _without(candidate: Candidate, *groups: str) -> Recipe:
-    """Its recipe without the steps of these groups."""
-    return tuple(step for step in candidate.recipe if group(step) not in groups)
-
 
 def _close(trial: Trial) -> bool:
     return trial.floor_test in ("proven", "not_disproven")
-
-
-def _final_form(recipe: Sequence[Any], form: str) -> str:
-    for step in recipe:
-        form = step.gives or form
-    return form
 
 
 def _last(model: Any) -> Any:

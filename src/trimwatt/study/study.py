@@ -23,10 +23,11 @@ from trimwatt.store import Store, open_store
 from trimwatt.study import deliver, fingerprint, settle, setup
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.engine import Engine
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
-from trimwatt.study.space import Candidate, Space
+from trimwatt.study.space import Space
 from trimwatt.study.summary import plain, summarize
 from trimwatt.study.workshop import Workshop
 from trimwatt.trial import LedgerEntry, Trial

@@ -1,0 +1,93 @@
+"""What results lead to: the other activations, a bolder or milder share, longer fine-tuning, layers left in float."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from trimwatt.recipe import Recipe
+from trimwatt.study.candidate import Candidate, group
+from trimwatt.trial import Trial
+from trimwatt.workload import Workload
+
+_SHARES, _LONGER, _MOST_EPOCHS = 2, 3, 30
+
+
+class Suggestions:
+    """Remembers what was learned from each trial, and proposes what follows from it."""
+
+    def __init__(self, workload: Workload, quantizes: bool = True) -> None:
+        self.workload, self.quantizes = workload, quantizes
+        self._met: dict[Recipe, bool] = {}
+        self._activations: dict[str, float] = {}
+        self._shares: dict[Recipe, int] = {}
+
+    def learn(self, trial: Trial, candidate: Candidate) -> None:
+        """Remember whether what is not quantized meets the floor."""
+        if candidate.first("quantize") is None:
+            self._met[candidate.without("lower")] = trial.meets_floor
+
+    def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """What this trial suggests."""
+        return [
+            *self._other_int8(trial, candidate),
+            *self._other_share(trial, candidate),
+            *self._longer(trial, candidate),
+        ]
+
+    @property
+    def fastest(self) -> str:
+        """The type of activations that took least here, of those tried."""
+        return min(self._activations, key=lambda name: self._activations[name], default="uint8")
+
+    def adapted(self, candidate: Candidate) -> Candidate:
+        """`candidate` with the activations that turned out fastest, unless both types are still to be compared."""
+        int8 = candidate.first("static-int8")
+        if int8 is None or len(self._activations) < 2 or int8.activations == self.fastest:
+            return candidate
+        return candidate.swapped(int8, replace(int8, activations=self.fastest))
+
+    def _other_int8(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """The other activation type always, layers left in float only where the floor was missed."""
+        int8 = candidate.first("static-int8")
+        if int8 is None or int8.keep_float or int8.method != "minmax":
+            return []
+        if trial.ratio_to_baseline is not None:
+            self._activations.setdefault(int8.activations, trial.ratio_to_baseline.value)
+        spoilt = not trial.meets_floor and self._met.get(candidate.without("quantize", "lower"), False)
+        others = [other for other in int8.variants(self.workload) if self._worth(other, int8, spoilt)]
+        return [candidate.swapped(int8, other) for other in others]
+
+    def _worth(self, other: Any, int8: Any, spoilt: bool) -> bool:
+        """The other type of activations once, as its speed is the host's; other layers where int8 cost the floor."""
+        if other.activations != int8.activations:
+            return len(self._activations) == 1
+        return spoilt and int8.activations == self.fastest
+
+    def _other_share(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        prune = candidate.first("prune")
+        if prune is None or not hasattr(prune, "share"):
+            return []
+        # where chains end in int8, those without would only repeat the same shares
+        if self.quantizes and candidate.first("quantize") is None:
+            return []
+        if not trial.meets_floor and not self._met.get(candidate.without("quantize", "lower", "prune"), True):
+            return []
+        chain = candidate.without("prune")
+        if self._shares.get(chain, 0) >= _SHARES:
+            return []
+        self._shares[chain] = self._shares.get(chain, 0) + 1
+        share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
+        return [] if share < 0.1 or share == prune.share else [candidate.swapped(prune, replace(prune, share=share))]
+
+    def _longer(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """Three times the fine-tuning where a smaller network missed the floor by less than these rows resolve."""
+        steps = candidate.recipe
+        pruned = next((n for n, step in enumerate(steps) if group(step) == "prune"), None)
+        if pruned is None or trial.meets_floor or trial.floor_test != "not_disproven":
+            return []
+        tunes = [step for step in steps[pruned:] if step.name == "finetune" and step.epochs < _MOST_EPOCHS]
+        if not tunes:
+            return []
+        epochs = min(_MOST_EPOCHS, _LONGER * tunes[0].epochs)
+        return [candidate.swapped(tunes[0], replace(tunes[0], epochs=epochs))]
