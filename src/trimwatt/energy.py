@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from trimwatt import units
@@ -67,7 +68,10 @@ class Reading:
 
     energy: the machine's, None where nothing could be read or modelled. process: the measured process tree's share.
     domains: energy per domain; an absent domain is an absent key. coverage: share in [0, 1] of the drawing
-    parts that were read. duration_s, cpu_s in seconds; peak_rss_bytes in bytes.
+    parts that were read. duration_s, cpu_s in seconds (cpu_s is nan where a log has none); peak_rss_bytes in bytes.
+    marginal: of `process`, what the work added to an idle machine. calls: how often the work was done, where all
+    figures are of one time. needs_s: set where the window was too short to tell its energy, the least duration that
+    would.
     """
 
     energy: Energy | None
@@ -78,6 +82,26 @@ class Reading:
     peak_rss_bytes: int | None = None
     coverage: float = 0.0
     warnings: tuple[str, ...] = field(default=())
+    marginal: Energy | None = None
+    calls: int = 1
+    needs_s: float | None = None
+
+    def a_call(self, calls: int) -> Reading:
+        """The same reading for one of `calls` times that the work was done."""
+
+        def part(energy: Energy | None) -> Energy | None:
+            return None if energy is None else energy.scaled(1 / calls)
+
+        return replace(
+            self,
+            energy=part(self.energy),
+            process=part(self.process),
+            marginal=part(self.marginal),
+            domains={name: energy.scaled(1 / calls) for name, energy in self.domains.items()},
+            duration_s=self.duration_s / calls,
+            cpu_s=self.cpu_s / calls,
+            calls=calls,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of schema trimwatt/reading/1; the grid is unknown here, so carbon has no grams."""
@@ -85,10 +109,13 @@ class Reading:
             "schema": "trimwatt/reading/1",
             "energy": self.energy and self.energy.to_dict(),
             "process": self.process and self.process.to_dict(),
+            "marginal": self.marginal and self.marginal.to_dict(),
             "domains": {name: energy.to_dict() for name, energy in self.domains.items()},
             "duration_s": self.duration_s,
-            "cpu_s": self.cpu_s,
+            "cpu_s": None if math.isnan(self.cpu_s) else self.cpu_s,
             "peak_rss_bytes": self.peak_rss_bytes,
             "coverage": self.coverage,
+            "calls": self.calls,
+            "needs_s": self.needs_s,
             "warnings": list(self.warnings),
         }

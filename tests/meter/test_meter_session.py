@@ -145,6 +145,7 @@ def test_it_reads_the_tree_that_the_environment_names(tmp_path: Path, monkeypatc
     monkeypatch.setenv("TRIMWATT_POWERCAP", str(tree.root))
     with meter() as m:
         tree.advance(0.2)
+        time.sleep(0.03)
     assert isinstance(m.sensor, RaplMeter)
     assert m.reading.energy is not None
     assert m.reading.energy.joules == pytest.approx(10)
@@ -152,7 +153,7 @@ def test_it_reads_the_tree_that_the_environment_names(tmp_path: Path, monkeypatc
     monkeypatch.delenv("TRIMWATT_POWERCAP")
     with meter() as m:
         pass
-    assert not isinstance(m.sensor, RaplMeter) or m.reading.energy is not None
+    assert not isinstance(m.sensor, RaplMeter) or "too short" in m.reading.warnings[0]
 
 
 def test_starting_and_stopping_costs_little() -> None:

@@ -26,7 +26,7 @@ _IDLE_DOUBT = 2.0
 _TICK_S = 0.01
 _ACCELERATORS = ("gpu", "tpu", "npu", "accelerator")
 # the whole machine at its plug, battery or input rail: all else lies inside
-_WHOLE = ("machine", "battery", "board", "wall")
+_WHOLE = ("machine", "plug", "battery", "board")
 
 # at least, likely, at most
 Factor = tuple[float, float, float]
@@ -242,15 +242,8 @@ def _times(energy: Energy, factor: Factor) -> Energy:
 
 def _busy(a: Mark, b: Mark) -> float | None:
     """CPU seconds of the whole machine between two marks, where their states tell."""
-    first, last = (_busy_at(mark) for mark in (a, b))
+    first, last = (usage.busy_at(mark) for mark in (a, b))
     return None if first is None or last is None else max(0.0, last - first)
-
-
-def _busy_at(mark: Mark) -> float | None:
-    if isinstance(mark.state, float | int):
-        return float(mark.state)
-    found = getattr(mark.state, "busy_s", None)
-    return None if found is None else float(found)
 
 
 def others_s(a: Mark, b: Mark, used_s: float) -> float | None:

@@ -1,40 +1,68 @@
-"""`with meter() as m:` and what it read."""
+"""`with meter() as m:` and what it read; `@metered`; work repeated until a sensor resolves it."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
+import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from trimwatt import units
-from trimwatt.energy import Energy, Reading
+from trimwatt._imports import available
+from trimwatt.energy import Reading
 from trimwatt.errors import InputError
-from trimwatt.meter import attribute, cpu_model, powercap, usage
+from trimwatt.meter import cgroup as groups
 from trimwatt.meter import pick as _pick
+from trimwatt.meter import powercap, usage
 from trimwatt.meter._base import Mark, Meter
-from trimwatt.meter.rapl import RaplMeter
+from trimwatt.meter.combined import as_combined, resolution
+from trimwatt.meter.windows import MARGIN, coverage, read, summary
+
+__all__ = ["coverage", "measure_callable", "meter", "metered", "read", "summary"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_FRAMEWORKS = ("torch", "jax", "tensorflow", "cupy", "mlx")
+_LONGEST_S = 60.0
 
 
 class meter:
     """Meters a block of code: this process, its children, and the machine around them.
 
-    Silent; no file, no network. Windows may be nested. `reading` is there once the block is left, also by an error.
+    Silent; no file, no network. Windows nest, overlap, and run in threads and asyncio tasks, each with an object of its
+    own; those that overlap each tell what was used while they ran. `reading` is there once the block is left, also by
+    an error. Also `async with`, `start()` and `stop()`, and a decorator, `@meter("train")`.
 
         with trimwatt.meter("train") as m:
             train()
         print(m.reading.process)
+
+    sensor: a Meter in place of the best one here. pid: share of another process and its children; cgroup: of a control
+    group, by path or by a name within (a container's id, a Slurm job, a pod's uid). require: "measured" raises
+    SensorAbsent where energy would be estimated.
     """
 
-    def __init__(self, name: str | None = None, *, sensor: Meter | None = None) -> None:
+    def __init__(
+        self, name: str | None = None, *, sensor: Meter | None = None, pid: int | None = None,
+        cgroup: str | os.PathLike[str] | None = None, require: Literal["measured"] | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
-        self.sensor = sensor or _shared(powercap.root())
+        self._given = sensor
+        self.sensor = sensor or _here()
+        self._subject = _subject(pid, cgroup)
         self._start: Mark | None = None
+        self._is_open = False
+        self._used_s = 0.0
+        self._owner = os.getpid()
         self._reading: Reading | None = None
+        if require is not None:
+            _require(require, self.sensor)
 
     @property
     def reading(self) -> Reading:
@@ -43,16 +71,56 @@ class meter:
             raise InputError("there is no reading yet: leave the `with meter()` block first")
         return self._reading
 
-    def __enter__(self) -> meter:
+    def start(self) -> meter:
+        """Begin the window; raises InputError where it has already begun."""
+        if self._is_open and self._owner == os.getpid():
+            raise InputError("this window is already open; stop it first, or make another meter() for what is inside")
         self._reading = None
-        self._start = self.sensor.mark()
+        _synchronise()
+        self.sensor = self._given or _here()
+        self._combined = as_combined(self.sensor)
+        self._owner = os.getpid()
+        self._used_s = 0.0 if self._subject is None else self._subject.cpu_s()
+        self._start, self._is_open = self._combined.mark(), True
         return self
+
+    def stop(self) -> Reading:
+        """End the window; raises InputError where it has not begun."""
+        self._reading = self.so_far()
+        self._is_open = False
+        return self._reading
+
+    def so_far(self) -> Reading:
+        """What was read from the start until now; the window goes on."""
+        if self._start is None or not self._is_open:
+            raise InputError("this window is not open: start() it, or use `with meter()`")
+        if self._owner != os.getpid():
+            return _parents(self._owner)
+        _synchronise()
+        now = self._combined.mark()
+        used = None if self._subject is None else self._subject.cpu_s() - self._used_s
+        return read(self._combined, self._start, now, self._subject, used)
+
+    def __enter__(self) -> meter:
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._start is not None:
-            self._reading = read(self.sensor, self._start, self.sensor.mark())
+        if self._is_open:
+            self.stop()
+
+    async def __aenter__(self) -> meter:
+        return self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function; each call has a window of its own, and `function.reading` is the last one's."""
+        return metered(name=self.name, sensor=self._given)(function)
 
     def __str__(self) -> str:
         head = f"{self.name}: " if self.name else ""
@@ -64,19 +132,82 @@ class meter:
         return f"<p>{html.escape(str(self))}</p>"
 
 
+def _subject(pid: int | None, cgroup: str | os.PathLike[str] | None) -> usage.Subject | None:
+    if pid is not None and cgroup is not None:
+        raise InputError(f"a window is of a process or of a control group, got both pid {pid} and cgroup {cgroup}")
+    if cgroup is not None:
+        return groups.find(cgroup)
+    return None if pid is None else usage.Tree(pid)
+
+
+def _require(require: str, sensor: Meter) -> None:
+    if require != "measured":
+        raise InputError(f'require is "measured" or nothing, got {require!r}')
+    _pick.demand_measured(sensor)
+
+
+def _parents(pid: int) -> Reading:
+    """For a window that a fork took along: it is the parent's, and counts this process there as its child."""
+    why = f"this window was begun before a fork, in process {pid}, which reads it; begin another in this process"
+    return Reading(None, None, {}, 0.0, 0.0, warnings=(why,))
+
+
+def _here() -> Meter:
+    return _shared(powercap.root(), os.environ.get("TRIMWATT_NVML"), os.getpid())
+
+
 @functools.lru_cache(maxsize=1)
-def _shared(root: Path) -> Meter:
+def _shared(root: Path, nvml: str | None, pid: int) -> Meter:
     """One sensor for all windows of this process; looking for it each time would cost more than the reading."""
     return _pick.pick()
 
 
-def metered(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function so that `function.reading` holds the reading of its last call."""
+def _synchronise() -> None:
+    """Wait for the work that loaded frameworks have queued on an accelerator, so that it falls into its window."""
+    if any(name in sys.modules for name in _FRAMEWORKS) and available("trimwatt.meter.sync"):
+        importlib.import_module("trimwatt.meter.sync").accelerators()
+
+
+@overload
+def metered(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def metered(
+    *, name: str | None = None, sensor: Meter | None = None, repeat: bool = False, at_least_s: float | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def metered(
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, sensor: Meter | None = None,
+    repeat: bool = False, at_least_s: float | None = None,
+) -> Any:  # fmt: skip
+    """Decorate a function so that `function.reading` holds the reading of its last call; coroutines too.
+
+    repeat: call it again until the sensor resolves the window (or `at_least_s` seconds), with readings of one call; the
+    last call's answer is returned. Only for functions that may be called more than once.
+    """
+    if function is None:
+        return functools.partial(metered, name=name, sensor=sensor, repeat=repeat, at_least_s=at_least_s)
+    return _decorated(function, name or str(getattr(function, "__name__", "call")), sensor, repeat, at_least_s)
+
+
+def _decorated(
+    function: Callable[..., Any], name: str, sensor: Meter | None, repeat: bool, at_least_s: float | None
+) -> Any:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InputError(
+            f"{name} is a generator: calling it does no work yet; put `with meter()` round the loop over it"
+        )
+    if inspect.iscoroutinefunction(function):
+        return _decorated_coroutine(function, name, sensor, repeat)
 
     @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        window = meter(function.__name__)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        window = meter(name, sensor=sensor)
         try:
+            if repeat or at_least_s is not None:
+                return _repeated(window, functools.partial(function, *args, **kwargs), at_least_s)
             with window:
                 return function(*args, **kwargs)
         finally:
@@ -85,48 +216,52 @@ def metered(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def read(sensor: Meter, a: Mark, b: Mark) -> Reading:
-    """All that a sensor tells of the time between two marks."""
-    domains = _with_closed_packages(sensor, a, b)
-    tell = getattr(sensor, "warnings", None)
-    return Reading(
-        energy=attribute.machine(domains),
-        process=attribute.process_share(sensor, a, b),
-        domains=domains,
-        duration_s=max(0.0, b.time_s - a.time_s),
-        cpu_s=max(0.0, b.cpu_s - a.cpu_s),
-        peak_rss_bytes=usage.peak_rss_bytes(),
-        coverage=coverage(domains),
-        warnings=tuple(tell(a, b)) if tell else (),
-    )
+def _decorated_coroutine(function: Callable[..., Any], name: str, sensor: Meter | None, repeat: bool) -> Any:
+    if repeat:
+        raise InputError(f"{name} is a coroutine, which is not repeated; await it in a loop inside `with meter()`")
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        window = meter(name, sensor=sensor)
+        try:
+            async with window:
+                return await function(*args, **kwargs)
+        finally:
+            wrapper.reading = window.reading  # type: ignore[attr-defined]
+
+    return wrapper
 
 
-def _with_closed_packages(sensor: Meter, a: Mark, b: Mark) -> dict[str, Energy]:
-    """What was read, and for each package that is there but could not be, an equal part of the model."""
-    domains = sensor.between(a, b)
-    if not isinstance(sensor, RaplMeter):
-        return domains
-    known = [z.domain for z in sensor.zones] + list(sensor.closed)
-    packages = [d for d in known if d.startswith("package") and f"mirror:{d}" not in domains]
-    missing = [d for d in packages if d not in domains]
-    if not missing:
-        return domains
-    model = cpu_model.detect()
-    whole = model.between(Mark(a.time_s, a.cpu_s, a.state.busy_s), Mark(b.time_s, b.cpu_s, b.state.busy_s))["cpu"]
-    return {**domains, **{d: whole.scaled(1 / len(packages)) for d in missing}}
+def measure_callable(
+    function: Callable[[], Any], *, at_least_s: float | None = None, name: str | None = None,
+    sensor: Meter | None = None,
+) -> Reading:  # fmt: skip
+    """The reading of one call, from as many calls in one window as the sensor needs to resolve it.
+
+    at_least_s: the window's least duration; None takes five times what the sensor resolves, and one call where it
+    resolves any. `reading.calls` says how many there were. An error of `function` passes.
+    """
+    if at_least_s is not None and not 0 <= at_least_s < float("inf"):
+        raise InputError(f"at_least_s is a duration in seconds, got {at_least_s}; leave it out to let the sensor say")
+    window = meter(name, sensor=sensor)
+    _repeated(window, function, at_least_s)
+    return window.reading
 
 
-def coverage(domains: dict[str, Energy]) -> float:
-    """The share of the drawing parts that were measured: each package is one part, its memory another."""
-    packages = [d for d in domains if d.startswith("package")]
-    drams = [d for d in domains if d.startswith("dram")]
-    parts = 2 * len(packages)
-    read_parts = sum(domains[d].origin == "measured" for d in packages) + min(len(drams), len(packages))
-    return read_parts / parts if parts else 0.0
-
-
-def summary(reading: Reading) -> str:
-    """A reading in one line."""
-    process = f"process {reading.process}" if reading.process else "process unknown"
-    machine = f"machine {reading.energy}" if reading.energy else "machine unknown"
-    return f"{process}; {machine}; {units.seconds(reading.duration_s)}, {units.seconds(reading.cpu_s)} of CPU"
+def _repeated(window: meter, function: Callable[[], R], at_least_s: float | None) -> R:
+    """Call until the window is long enough; the last answer."""
+    calls = 0
+    try:
+        with window:
+            needs_s = MARGIN * resolution(window.sensor) if at_least_s is None else at_least_s
+            if at_least_s is None and needs_s > _LONGEST_S:
+                needs = units.seconds(needs_s)
+                raise InputError(f"{window.sensor.name} resolves nothing in less than {needs}; say at_least_s to wait")
+            end = time.monotonic() + needs_s
+            while True:
+                answer = function()
+                calls += 1
+                if time.monotonic() >= end:
+                    return answer
+    finally:
+        window._reading = window.reading.a_call(max(1, calls))

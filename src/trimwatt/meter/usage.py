@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from trimwatt._child import peak_rss_bytes as _high_water
 from trimwatt.errors import InputError
 from trimwatt.meter import cgroup
+from trimwatt.meter._base import Mark
 
 _PROC = Path("/proc")
 
@@ -205,6 +206,14 @@ def _busy_by_psutil() -> float | None:
     except (psutil.Error, OSError):
         return None
     return float(t.user + t.system)
+
+
+def busy_at(mark: Mark) -> float | None:
+    """CPU seconds of the whole machine at a mark, None where its state does not tell."""
+    if isinstance(mark.state, float | int):
+        return float(mark.state)
+    found = getattr(mark.state, "busy_s", None)
+    return None if found is None else float(found)
 
 
 def machine_threads() -> int:
