@@ -3,8 +3,10 @@ from __future__ import annotations
 import copy
 import csv
 import pickle
+import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from trimwatt.integrations._callback import Hooks, harmless
 from trimwatt.integrations._phases import COLUMNS, Phase, Recorder
 from trimwatt.meter._base import Mark
 from trimwatt.meter.fake import Clock, FakeMeter
+from trimwatt.meter.session import meter
 
 
 class BrokenMeter:
@@ -29,7 +32,7 @@ class BrokenMeter:
         self.good -= 1
         if self.good < 0:
             raise OSError("the sensor went away")
-        return Mark(0.0, 0.0)
+        return Mark(time.monotonic(), time.process_time())
 
     def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
         return {}
@@ -110,32 +113,47 @@ def test_unknown_energy_is_empty_and_not_zero(tmp_path: Path) -> None:
     assert (row["joules"], row["of"]) == ("", "")
 
 
-def test_a_sensor_that_is_lost_is_one_warning_and_the_run_goes_on() -> None:
-    recorder = Recorder(BrokenMeter())
-    with pytest.warns(RuntimeWarning, match="went away") as caught:
+NO_METER: Any = object()
+
+
+def test_a_meter_that_cannot_begin_is_one_warning_and_the_run_goes_on() -> None:
+    recorder = Recorder(NO_METER)
+    with pytest.warns(RuntimeWarning, match="the energy of epoch is not known") as caught:
         for epoch in range(3):
             with recorder.phase("epoch", epoch):
                 pass
     assert len(caught) == 1
     assert recorder.phases == []
-    assert recorder.to_dict()["warnings"] == ["the energy of epoch is not known: the sensor went away"]
+    assert recorder.to_dict()["warnings"] == recorder.faults != []
 
 
-def test_a_sensor_lost_in_a_phase_loses_that_phase_alone() -> None:
-    recorder = Recorder(BrokenMeter(good=3))
-    recorder.begin("train")
+def test_a_window_that_cannot_be_read_loses_that_phase_alone(recorder: Recorder) -> None:
+    train = recorder.begin("train")
     with recorder.phase("epoch", 0):
         pass
-    with pytest.warns(RuntimeWarning, match="the energy of train"):
+    assert train is not None
+    train.meter = meter("never begun")
+    with pytest.warns(RuntimeWarning, match="the energy of train is not known"):
         assert recorder.end("train") is None
     assert list(recorder.readings) == ["epoch 0"]
+
+
+@pytest.mark.parametrize("good", range(5))
+def test_a_sensor_that_is_lost_at_any_time_ends_nothing_and_is_said(good: int) -> None:
+    recorder = Recorder(BrokenMeter(good))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with recorder.phase("train"), recorder.phase("epoch", 0):
+            pass
+    said = [*recorder.faults, *(note for reading in recorder.readings.values() for note in reading.warnings)]
+    assert good >= 4 or any("went away" in note for note in said)
 
 
 def test_a_fault_does_not_raise_even_where_warnings_are_errors(caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Recorder(BrokenMeter()).begin("train")
-    assert "went away" in caplog.text
+        Recorder(NO_METER).begin("train")
+    assert "the energy of train is not known" in caplog.text
 
 
 def test_a_hook_that_fails_does_not_end_the_training() -> None:
