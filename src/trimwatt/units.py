@@ -105,3 +105,8 @@ def seconds(value: float) -> str:
 def size(value: float) -> str:
     """A size for people, in decimal bytes: "1.14 MB"."""
     return _scaled(value, "B") if value >= 1000 else f"{value:.0f} B"
+
+
+def grams(value: float) -> str:
+    """A mass for people: "1.42 mg", "3.10 kg"."""
+    return _scaled(value, "g")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trimwatt.commands import demo, optimize, predict, report
+from trimwatt.commands import demo, measure, optimize, predict, report
 from trimwatt.errors import TrimwattError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(short_help="Find the model that does the job for the least energy.")(optimize.optimize)
+app.command(
+    short_help="Read the energy of a command or a running process.",
+    # what stands behind the command's name is its own
+    context_settings={"allow_interspersed_args": False},
+)(measure.measure)
 app.command(short_help="Build the report of a study again.")(report.report)
 app.command(short_help="Predict with a delivered model.")(predict.predict)
 app.command(short_help="Show a whole study in about a minute.")(demo.demo)
@@ -80,8 +85,9 @@ def _group() -> Any:
 
 
 def _without_debug(given: list[str]) -> tuple[list[str], bool]:
-    """The arguments without --debug, which may stand after the verb too, but not behind `--`."""
-    end = given.index("--") if "--" in given else len(given)
+    """The arguments without --debug, which may stand after the verb too, but not in a command to measure."""
+    marks = [given.index(mark) for mark in ("--", "measure") if mark in given]
+    end = marks[0] if marks else len(given)
     kept = [argument for argument in given[:end] if argument != "--debug"]
     return kept + given[end:], len(kept) < end
 

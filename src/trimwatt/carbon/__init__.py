@@ -1,0 +1,1 @@
+"""Carbon: what a joule emits, as far as the grid is known."""
