@@ -18,7 +18,8 @@ class Repeat:
         self._method = weakref.WeakMethod(method)
         # a SimpleQueue, since the word to end comes from a destructor, which may run inside this very thread
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
-        weakref.finalize(self._method(), self._end.put, None)
+        # of its object: a bound method is made anew each time and gone at once
+        weakref.finalize(method.__self__, self._end.put, None)  # type: ignore[attr-defined]
         self._thread: threading.Thread | None = None
 
     def ensure(self) -> None:

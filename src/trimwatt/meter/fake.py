@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,13 +55,19 @@ class FakeMeter:
 
 @dataclass
 class FakeZone:
-    """A zone of the tree: where it is ("intel-rapl:0:1"), its name, and power(t) in watts."""
+    """A zone of the tree: where it is ("intel-rapl:0:1"), its name, and power(t) in watts.
+
+    Keys follow the kernel's: psys takes the index after the packages, a second control type is "intel-rapl-mmio:0".
+    start_uj: the counter at the start. range_uj: where it wraps, None hides it. is_limited: whether it has limits of
+    power; AMD's zones have none and are not enabled.
+    """
 
     key: str
     name: str
     power: Callable[[float], float]
     start_uj: int = 0
     range_uj: int | None = INTEL_RANGE_UJ
+    is_limited: bool = True
 
 
 def constant(watts: float) -> Callable[[float], float]:
@@ -97,7 +106,11 @@ class FakePowercap:
     def _make_zone(self, zone: FakeZone, folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "name").write_text(zone.name + "\n")
-        (folder / "enabled").write_text("1\n")
+        (folder / "enabled").write_text(f"{int(zone.is_limited)}\n")
+        if zone.is_limited:
+            limits = {"name": "long_term", "power_limit_uw": 200000000, "time_window_us": 999424, "max_power_uw": 0}
+            for what, value in limits.items():
+                (folder / f"constraint_0_{what}").write_text(f"{value}\n")
         (folder / "uevent").write_text("")
         (folder / "subsystem").symlink_to(self.root)
         (folder / "device").symlink_to(folder.parent)
@@ -114,10 +127,29 @@ class FakePowercap:
                 self._drawn_uj[key] += zone.power(self.clock.now_s) * seconds / steps * 1e6
         self.write()
 
+    @contextmanager
+    def fed(self, every_s: float = 0.0005) -> Iterator[None]:
+        """Let time pass as on the wall while the block runs: a thread moves the counters every `every_s` seconds."""
+        end = threading.Event()
+        thread = threading.Thread(target=self._feed, args=(end, every_s), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+
+    def _feed(self, end: threading.Event, every_s: float) -> None:
+        before = time.monotonic()
+        while not end.wait(every_s):
+            now = time.monotonic()
+            self.advance(now - before)
+            before = now
+
     def write(self) -> None:
         """Show the counters, wrapped; zones that were removed stay away."""
         for key in self.zones:
-            if self._folders[key].is_dir():
+            if self._folders[key].is_dir() and not self.energy_file(key).is_dir():
                 self.energy_file(key).write_text(f"{self.counter(key)}\n")
 
     def counter(self, key: str) -> int:
@@ -133,6 +165,16 @@ class FakePowercap:
         """Take a zone away, as a hot-removed socket does."""
         (self.root / key).unlink()
         self._folders[key].rename(self._folders[key].with_name("gone"))
+
+    def close(self, key: str) -> None:
+        """Keep a zone's counter from being read, by root too: a folder stands where it was."""
+        self.energy_file(key).unlink()
+        self.energy_file(key).mkdir()
+
+    def open(self, key: str) -> None:
+        """Let a closed counter be read again."""
+        self.energy_file(key).rmdir()
+        self.write()
 
 
 def _depth(key: str) -> int:

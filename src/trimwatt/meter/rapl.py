@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 
 from trimwatt.meter import powercap
 from trimwatt.meter._base import Probe
@@ -22,9 +24,9 @@ class RaplMeter(CounterMeter):
     name = "powercap"
 
 
-def open_meter() -> RaplMeter | None:
-    """A meter of this machine's counters; None where no package can be read."""
-    meter = RaplMeter(powercap.zones(powercap.root()))
+def open_meter(clock: Callable[[], float] = time.monotonic) -> RaplMeter | None:
+    """A meter of this machine's counters; None where no package can be read. clock: monotonic seconds."""
+    meter = RaplMeter(powercap.zones(powercap.root()), clock)
     return meter if any(_is_package(zone) for zone in meter.zones) else None
 
 

@@ -1,6 +1,6 @@
 """A recorded power trace from CSV, such as a smart plug's log, laid over the machine's clock.
 
-The domain is "plug": the whole machine at the wall, power supply included. It is never added to packages or cards; it
+The domain is "wall": the whole machine at the wall, power supply included. It is never added to packages or cards; it
 counts only where a reading has nothing narrower, and serves to calibrate what is narrower.
 
     time,watts                      time (ms),power [mW]              timestamp,power_w
@@ -135,10 +135,10 @@ class TraceMeter:
         return Mark(self._clock(), usage.tree_cpu_s(), TraceState(usage.machine_busy_s()))
 
     def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
-        """`plug`, where the trace covers the whole window."""
+        """`wall`, where the trace covers the whole window."""
         self._refresh()
         energy = self.trace.energy(*self._window(a, b), self._align_s, self.accuracy)
-        return {} if energy is None else {"plug": energy}
+        return {} if energy is None else {"wall": energy}
 
     def warnings(self, a: Mark, b: Mark) -> tuple[str, ...]:
         """Holes, a window shorter than the log is dense, and a file that can no longer be read."""
@@ -147,10 +147,10 @@ class TraceMeter:
         hole_s = self.trace.hole_s(start_s, end_s)
         said = [self._trouble] if self._trouble else []
         if hole_s > 0:
-            said.append(f"plug: {self.path.name} has no samples for {hole_s:.3g} s of this window; it is left out")
+            said.append(f"wall: {self.path.name} has no samples for {hole_s:.3g} s of this window; it is left out")
         if end_s - start_s < self.resolution_s:
             said.append(
-                f"plug: {end_s - start_s:.3g} s is short for a log of every {self.trace.every_s:.3g} s; measure"
+                f"wall: {end_s - start_s:.3g} s is short for a log of every {self.trace.every_s:.3g} s; measure"
                 f" {self.resolution_s:.3g} s or more"
             )
         return tuple(said)
@@ -171,7 +171,7 @@ class TraceMeter:
         try:
             self.trace = read_trace(self.path)
         except InputError as error:
-            self._trouble = f"plug: the trace can no longer be read, what was read before stands: {error}"
+            self._trouble = f"wall: the trace can no longer be read, what was read before stands: {error}"
 
 
 @dataclass(frozen=True)
