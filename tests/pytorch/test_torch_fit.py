@@ -17,7 +17,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import torch as framework
 from trimwatt.framework.torch import augment, loss
 from trimwatt.framework.torch.recalibrate import recalibrate_
-from trimwatt.framework.torch.run import threads
+from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.technique._base import apply
 from trimwatt.technique.architecture import SmallCnn, TorchMlp
 from trimwatt.technique.train import FineTune, Train
@@ -103,6 +103,46 @@ def test_a_ruinous_rate_is_undone_by_the_best_epoch() -> None:
 def test_a_loss_that_overflows_fails_the_trial() -> None:
     with pytest.raises(TrialFailed, match=r"diverged.*lower the learning rate"):
         apply(FineTune(epochs=3, learning_rate=1e30, optimizer="sgd"), apply(TorchMlp(), values()))
+
+
+def network() -> Workload:
+    return apply(TorchMlp((8,)), separable())
+
+
+def test_a_loss_in_place_of_the_own_is_what_is_minimised() -> None:
+    """Answers are driven to a constant that has nothing to do with the targets; rows are told by where they stand."""
+    work = network()
+    seen: list[float] = []
+
+    def to_one(answer: torch.Tensor, batch: framework.Batch, own: object) -> torch.Tensor:
+        seen.append(float((tensor(work, batch.split.take(batch.index).x) - batch.x).abs().max()))
+        return ((answer - 1) ** 2).mean()
+
+    model = framework.fit(work, Train(epochs=60, learning_rate=0.03, patience=None), hooks=framework.Hooks(loss=to_one))
+    answers = model(tensor(work, work.rows.val.x)).detach()
+    assert max(seen) == 0 and float((answers - 1).abs().mean()) < 0.1
+
+
+def test_a_penalty_shrinks_weights_and_the_last_epoch_is_kept_where_asked() -> None:
+    def total(module: nn.Module) -> torch.Tensor:
+        return torch.stack([p.abs().sum() for p in module.parameters()]).sum()
+
+    plan = FineTune(epochs=15, learning_rate=0.01)
+    last = framework.fit(network(), plan, hooks=framework.Hooks(penalty=total, keep_last=True))
+    best = framework.fit(network(), plan)
+    assert float(total(last).detach()) < 0.3 * float(total(best).detach())
+
+
+def test_steps_are_told_up_to_the_last_and_the_module_may_be_wrapped() -> None:
+    shares: list[float] = []
+
+    def wrap(module: nn.Module) -> nn.Module:
+        return nn.Sequential(module)
+
+    hooks = framework.Hooks(prepare=wrap, after_step=lambda module, share: shares.append(share))
+    made = framework.fit(network(), FineTune(epochs=2), hooks=hooks)
+    assert isinstance(made, nn.Sequential)
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0) and shares[0] > 0
 
 
 def test_nothing_to_train_fails_the_trial() -> None:
@@ -262,7 +302,7 @@ def test_a_network_says_whether_mirrored_images_mean_the_same(bright: tuple[slic
     step = Train(epochs=10, learning_rate=0.01, flip=False, shift=0)
     trained = apply(step, replace(base, model=model, form="torch"))
     criterion = loss.criterion(trained, y, from_scratch=False)
-    run = fit._Run(trained, FineTune(), trained.model, criterion)
+    run = fit._Run(trained, FineTune(), trained.model, criterion, framework.Hooks())
     assert run._mirror_hurts(fit.Rows(trained, part, criterion), (1, 2)) is hurts
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch import augment, loss
+from trimwatt.framework.torch.hooks import Batch, Hooks
 from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
 from trimwatt.framework.torch.size import is_large, multiplies_bfloat16, team
@@ -67,24 +70,31 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, index: Array | slice) -> tuple[torch.Tensor, torch.Tensor]:
+    def take(self, index: Array) -> Batch:
         """Rows and targets at `index`."""
-        if self._x is None:
-            return tensor(self._workload, self._stored.take(index).x), self.y[index]
-        return self._x[index], self.y[index]
+        x = tensor(self._workload, self._stored.take(index).x) if self._x is None else self._x[index]
+        return Batch(x, self.y[index], index, self._stored)
+
+    def batches(self, rows: int) -> list[Batch]:
+        """All rows in order, at most `rows` at a time."""
+        return [self.take(np.arange(start, min(start + rows, len(self)))) for start in range(0, len(self), rows)]
 
 
-def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module:
+def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks | None = None) -> nn.Module:
     """A trained copy of the workload's module, in evaluation mode, as good on held-out rows as any epoch made it.
 
     Training rows only, 15 % of them held out. Repeatable under `workload.seed` on one machine, unless
     `plan.max_seconds` ends it; the process's random state and number of threads are as before.
     from_scratch: the module is untrained, so a regression's targets are standardised and the scale is folded into
-    the trained module. Raises TrialFailed where the loss becomes NaN or infinite.
+    the trained module. hooks: what a technique changes about it. Raises TrialFailed where the loss becomes NaN or
+    infinite.
     """
     import torch
 
+    hooks = hooks or Hooks()
     module: nn.Module = copy.deepcopy(workload.model)
+    if hooks.prepare is not None:
+        module = hooks.prepare(module)
     if plan.epochs == 0:
         return module.eval()
     learned, held = workload.rows.holdout(workload.seed)
@@ -93,18 +103,20 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False) -> nn.Module
         torch.manual_seed(workload.seed)
         # convolutions are faster with channels last, and the layout changes no figure that is saved
         _laid_out_(module, torch.channels_last)
-        run = _Run(workload, plan, module, criterion)
+        run = _Run(workload, plan, module, criterion, hooks)
         held_rows = Rows(workload, held, criterion)
         run.train(Rows(workload, learned, criterion), held_rows, from_scratch)
         _laid_out_(module.eval(), torch.contiguous_format)
-        return unscaled(module, criterion.scale, held_rows.take(slice(0, 64))[0]) if criterion.scale else module
+        return unscaled(module, criterion.scale, held_rows.batches(64)[0].x) if criterion.scale else module
 
 
 class _Run:
     """State of one training."""
 
-    def __init__(self, workload: Workload, plan: Plan, module: nn.Module, criterion: loss.Criterion) -> None:
-        self.workload, self.plan, self.module, self.criterion = workload, plan, module, criterion
+    def __init__(
+        self, workload: Workload, plan: Plan, module: nn.Module, criterion: loss.Criterion, hooks: Hooks
+    ) -> None:
+        self.workload, self.plan, self.module, self.criterion, self.hooks = workload, plan, module, criterion, hooks
         self.shuffle = np.random.default_rng(workload.seed)
         self.moves: augment.Moves | None = None
         self.halved = _halved(workload, plan)
@@ -117,59 +129,72 @@ class _Run:
         optimizer = _optimizer(self.module, self.plan)
         steps = math.ceil(len(learned) / self.plan.batch)
         rate = _schedule(self.plan.learning_rate, steps * self.plan.epochs)
+        done = (step / (steps * self.plan.epochs) for step in itertools.count(1))
         best, weights, since = self.held_loss(held), _weights(self.module), 0
         for _ in range(self.plan.epochs):
-            self._epoch(learned, optimizer, rate)
+            self._epoch(learned, optimizer, rate, done)
+            if self.hooks.keep_last:
+                if self._late():
+                    return
+                continue
             now = self.held_loss(held)
             best, weights, since = (now, _weights(self.module), 0) if now < best else (best, weights, since + 1)
             if (self.plan.patience is not None and since >= self.plan.patience) or self._late():
                 break
-        self.module.load_state_dict(weights)
+        if not self.hooks.keep_last:
+            self.module.load_state_dict(weights)
 
     def _late(self) -> bool:
         return self.plan.max_seconds is not None and time.monotonic() - self.started > self.plan.max_seconds
 
-    def _epoch(self, rows: Rows, optimizer: Any, rate: Iterator[float]) -> None:
-
+    def _epoch(self, rows: Rows, optimizer: Any, rate: Iterator[float], done: Iterator[float]) -> None:
         self.module.train()
         order = self.shuffle.permutation(len(rows))
         for index in np.array_split(order, math.ceil(len(order) / self.plan.batch)):
             now = next(rate)
             for group in optimizer.param_groups:
                 group["lr"] = now
-            x, y = rows.take(index)
-            value = self.loss(x if self.moves is None else self.moves(x, self.shuffle), y)
+            batch = rows.take(index)
+            if self.moves is not None:
+                batch = replace(batch, x=self.moves(batch.x, self.shuffle))
+            value = self.loss(batch)
+            if self.hooks.penalty is not None:
+                value = value + self.hooks.penalty(self.module)
             if not math.isfinite(value.item()):
                 raise TrialFailed(f"training diverged: the loss is {value.item():g}; lower the learning rate")
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
+            if self.hooks.after_step is not None:
+                self.hooks.after_step(self.module, next(done))
             if self._late():
                 break
 
     def _mirror_hurts(self, held: Rows, axes: tuple[int, int]) -> bool:
         """Whether mirrored images cost the module more than a tenth of its held-out loss."""
         self.module.eval()
-        x, y = held.take(slice(0, EVALUATE))
-        return bool(self._value(x.flip(axes[1]), y) > MIRRORED * self._value(x, y))
+        batch = held.batches(EVALUATE)[0]
+        return bool(self._value(replace(batch, x=batch.x.flip(axes[1]))) > MIRRORED * self._value(batch))
 
-    def _value(self, x: torch.Tensor, y: torch.Tensor) -> float:
+    def _value(self, batch: Batch) -> float:
         import torch
 
         with torch.no_grad():
-            return float(self.loss(x, y).item())
+            return float(self.loss(batch).item())
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def loss(self, batch: Batch) -> torch.Tensor:
         import torch
 
         with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
-            answer = self.module(x)
-        return self.criterion(answer.float(), y)
+            answer = self.module(batch.x)
+        answer = answer.float()
+        if self.hooks.loss is None:
+            return self.criterion(answer, batch.y)
+        return self.hooks.loss(answer, batch, lambda: self.criterion(answer, batch.y))
 
     def held_loss(self, rows: Rows) -> float:
         self.module.eval()
-        batches = [rows.take(slice(start, start + EVALUATE)) for start in range(0, len(rows), EVALUATE)]
-        value = sum(self._value(x, y) * len(y) for x, y in batches) / len(rows)
+        value = sum(self._value(batch) * len(batch.y) for batch in rows.batches(EVALUATE)) / len(rows)
         return value if math.isfinite(value) else math.inf
 
 
