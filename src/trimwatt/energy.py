@@ -69,7 +69,8 @@ class Reading:
     energy: the machine's, None where nothing could be read or modelled. process: the measured process tree's share.
     domains: energy per domain; an absent domain is an absent key. coverage: share in [0, 1] of the drawing
     parts that were read. duration_s, cpu_s in seconds (cpu_s is nan where a log has none); peak_rss_bytes in bytes.
-    marginal: of `process`, what the work added to an idle machine. calls: how often the work was done, where all
+    marginal: of `process`, what the work added to an idle machine; idle: of `process`, what the cores and memory it
+    reserves take without work. calls: how often the work was done, where all
     figures are of one time. needs_s: set where the window was too short to tell its energy, the least duration that
     would.
     """
@@ -83,6 +84,7 @@ class Reading:
     coverage: float = 0.0
     warnings: tuple[str, ...] = field(default=())
     marginal: Energy | None = None
+    idle: Energy | None = None
     calls: int = 1
     needs_s: float | None = None
 
@@ -97,6 +99,7 @@ class Reading:
             energy=part(self.energy),
             process=part(self.process),
             marginal=part(self.marginal),
+            idle=part(self.idle),
             domains={name: energy.scaled(1 / calls) for name, energy in self.domains.items()},
             duration_s=self.duration_s / calls,
             cpu_s=self.cpu_s / calls,
@@ -110,6 +113,7 @@ class Reading:
             "energy": self.energy and self.energy.to_dict(),
             "process": self.process and self.process.to_dict(),
             "marginal": self.marginal and self.marginal.to_dict(),
+            "idle": self.idle and self.idle.to_dict(),
             "domains": {name: energy.to_dict() for name, energy in self.domains.items()},
             "duration_s": self.duration_s,
             "cpu_s": None if math.isnan(self.cpu_s) else self.cpu_s,
@@ -119,3 +123,17 @@ class Reading:
             "needs_s": self.needs_s,
             "warnings": list(self.warnings),
         }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Reading:
+        """The reading that `to_dict` wrote."""
+        given: dict[str, Any] = {k: data[k] for k in ("peak_rss_bytes", "coverage", "calls", "needs_s") if k in data}
+        for name in ("energy", "process", "marginal", "idle"):
+            given[name] = Energy.from_dict(data[name]) if data.get(name) else None
+        return cls(
+            domains={name: Energy.from_dict(energy) for name, energy in data["domains"].items()},
+            duration_s=data["duration_s"],
+            cpu_s=math.nan if data["cpu_s"] is None else data["cpu_s"],
+            warnings=tuple(data["warnings"]),
+            **given,
+        )

@@ -130,6 +130,15 @@ def idle(
     return _terms(meter, a, b, Claim(0.0, threads, pids), dynamic=False, idle=True)
 
 
+def idle_cores(
+    meter: Meter, a: Mark, b: Mark, threads: float | None = None, memory: float | None = None
+) -> Energy | None:
+    """`idle` without accelerators: what the reserved threads and share of the memory took without work."""
+    claim = Claim(0.0, threads, (), memory)
+    still = {d: e for d, e in summed(seen(meter, a, b)).items() if not is_accelerator(d)}
+    return _modelled(meter, a, b, claim, False, True) or _divided(still, a, b, claim, False, True)
+
+
 def process_share(
     meter: Meter, a: Mark, b: Mark, cpu_s: float | None = None, threads: float | None = None,
     pids: Collection[int] | None = None, memory: float | None = None,

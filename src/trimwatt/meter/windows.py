@@ -42,6 +42,7 @@ def read(sensor: Meter, a: Mark, b: Mark, subject: usage.Subject | None = None, 
         coverage=coverage(domains, _failed(sensor, a, b)),
         warnings=_warnings(sensor, a, b, whose, used, short),
         marginal=None if untold else attribute.dynamic(sensor, a, b, used, pids),
+        idle=None if untold else attribute.idle_cores(sensor, a, b, whose.threads(), whose.memory_share()),
         needs_s=max((resolution(part) for part in short), default=None),
     )
 
