@@ -12,7 +12,7 @@ import typer
 
 from trimwatt import units
 from trimwatt.commands import _output
-from trimwatt.errors import InputError, SensorAbsent
+from trimwatt.errors import InputError
 
 if TYPE_CHECKING:
     from trimwatt.energy import Reading
@@ -73,13 +73,10 @@ def _writable(path: Path) -> Path:
 
 def _require(require: str | None) -> None:
     """Raise SensorAbsent, before anything runs, where a measurement is asked of a machine that can only estimate."""
-    from trimwatt.meter import session
+    if require:
+        from trimwatt.meter import session
 
-    if require and session.meter().sensor.origin != "measured":
-        raise SensorAbsent(
-            "--require measured: no sensor can be read here, only an estimate is possible; nothing was run;"
-            " `trimwatt doctor` tells what is missing"
-        )
+        session.meter(require="measured")
 
 
 def _process(pid: int, duration: str | None, require: str | None, target: Path | None, json: bool) -> int:

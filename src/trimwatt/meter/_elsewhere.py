@@ -19,8 +19,10 @@ _LOOK_S = 0.05
 
 
 @dataclass
-class Popened:
+class Popened(usage.Own):
     """A command that runs or has ended; offers what `launch.Launched` does."""
+
+    label = "the command"
 
     process: subprocess.Popen[bytes]
     used_before_s: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import signal
 import time
@@ -12,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from trimwatt import units
-from trimwatt.energy import Energy, Reading
-from trimwatt.meter import attribute, cpu_model, session, usage
-from trimwatt.meter._base import Mark, Meter
+from trimwatt.energy import Reading
+from trimwatt.meter import session, usage
+from trimwatt.meter._base import Meter
+from trimwatt.meter.combined import as_combined
+from trimwatt.meter.windows import read
 
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.02, 0.2
 
@@ -38,14 +41,14 @@ def launcher() -> ModuleType:
 def run(command: Sequence[str], sensor: Meter | None = None, stdout_to_stderr: bool = False) -> Run:
     """Run `command` (no shell) to its end and read what it took; its streams are ours.
 
-    To be called within `launcher().ready()`. Raises launch.NotStarted. A sensor that breaks is replaced by the model of
-    CPU time, and the reading says so: the command's run and exit code are its own.
+    To be called within `launcher().ready()`. Raises launch.NotStarted. A sensor that breaks is a warning in the
+    reading: the command's run and exit code are its own.
     """
-    system = launcher()
-    watch = _Watch(sensor)
+    system, meter = launcher(), as_combined(sensor or session.meter().sensor)
+    a = meter.mark()
     launched = system.start(command, stdout_to_stderr)
     code = system.wait(launched)
-    reading = watch.stop(launched.cpu_s())
+    reading = read(meter, a, meter.mark(), launched, launched.cpu_s())
     said = list(reading.warnings)
     if left := len(launched.living()):
         said.append(
@@ -53,8 +56,7 @@ def run(command: Sequence[str], sensor: Meter | None = None, stdout_to_stderr: b
         )
     if launched.paused_s > 0:
         said.append(f"it was stopped for {units.seconds(launched.paused_s)}, which is in the duration")
-    reading = replace(reading, peak_rss_bytes=launched.peak_rss_bytes(), warnings=tuple(said))
-    return Run(reading, code, launched.stopped_by)
+    return Run(replace(reading, warnings=tuple(said)), code, launched.stopped_by)
 
 
 def follow(pid: int, duration_s: float | None = None, sensor: Meter | None = None) -> Reading:
@@ -62,31 +64,43 @@ def follow(pid: int, duration_s: float | None = None, sensor: Meter | None = Non
 
     Raises InputError where there is no such process.
     """
-    tree = usage.Tree(pid)
-    watch = _Watch(sensor, tree.threads())
-    first_s = tree.cpu_s()
-    peak, gap_s = tree.peak_rss_bytes(), 0.0
+    meter, tree = as_combined(sensor or session.meter().sensor), usage.Tree(pid)
+    a, first_s = meter.mark(), tree.cpu_s()
+    peak, pids = tree.peak_rss_bytes(), tree.pids()
     end = None if duration_s is None else time.monotonic() + duration_s
     with _interruptible(), contextlib.suppress(KeyboardInterrupt):
-        for gap_s in _looks(pid, end):  # noqa: B007
+        for _ in _looks(pid, end):
             tree.cpu_s()
-            peak = tree.peak_rss_bytes() or peak
+            peak, pids = tree.peak_rss_bytes() or peak, pids | tree.pids()
             if tree.gone():
                 break
-    ended = tree.gone()
-    reading = watch.stop(tree.cpu_s() - first_s, tree.pids())
-    said = (f"it ended up to {units.seconds(gap_s)} after we last looked; its work since then is not counted",)
-    return replace(reading, peak_rss_bytes=peak, warnings=reading.warnings + (said if ended and gap_s else ()))
+    reading = read(meter, a, meter.mark(), _Followed(tree, pids), tree.cpu_s() - first_s)
+    return replace(reading, peak_rss_bytes=peak)
 
 
-def _looks(pid: int, end: float | None) -> Iterator[float]:
-    """Yield the seconds since the last look, again and again; early when the process ends, where the system tells."""
+class _Followed(usage.Own):
+    """A tree and all processes that were seen in it: a card still tells what one that has ended used."""
+
+    def __init__(self, tree: usage.Tree, pids: frozenset[int]) -> None:
+        self._tree, self._pids, self.label = tree, pids, tree.label
+
+    def threads(self) -> float:
+        return self._tree.threads()
+
+    def pids(self) -> frozenset[int]:
+        return self._pids
+
+    def gone(self) -> bool:
+        return self._tree.gone()
+
+
+def _looks(pid: int, end: float | None) -> Iterator[None]:
+    """Time for another look, again and again; early when the process ends, where the system tells."""
     descriptor = _descriptor(pid)
     between_s = _FIRST_LOOK_S
     try:
         while True:
-            began = time.monotonic()
-            left = between_s if end is None else min(between_s, end - began)
+            left = between_s if end is None else min(between_s, end - time.monotonic())
             if left <= 0:
                 return
             if descriptor is None:
@@ -94,18 +108,14 @@ def _looks(pid: int, end: float | None) -> Iterator[float]:
             else:
                 select.select([descriptor], [], [], left)
             between_s = min(_LAST_LOOK_S, between_s * 1.5)
-            yield time.monotonic() - began
+            yield
     finally:
         if descriptor is not None:
-            import os
-
             os.close(descriptor)
 
 
 def _descriptor(pid: int) -> int | None:
     """A file descriptor that becomes readable when the process ends (Linux)."""
-    import os
-
     opened: Any = getattr(os, "pidfd_open", None)
     if opened is not None:
         with contextlib.suppress(OSError):
@@ -126,42 +136,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-class _Watch:
-    """A window around work that is not ours; from now until `stop`."""
-
-    def __init__(self, sensor: Meter | None, threads: float | None = None) -> None:
-        self._threads = threads
-        self._said: tuple[str, ...] = ()
-        try:
-            self._sensor = sensor or session.meter().sensor
-            self._start = self._sensor.mark()
-        except Exception as error:
-            self._fall_back(error)
-
-    def stop(self, cpu_s: float, pids: frozenset[int] | None = None) -> Reading:
-        """What was read, the process's part being that of `cpu_s` CPU seconds."""
-        try:
-            return self._read(self._sensor.mark(), cpu_s, pids)
-        except Exception as error:
-            start = self._start
-            self._fall_back(error)
-            self._start = Mark(start.time_s, start.cpu_s, None)
-            return self._read(self._sensor.mark(), cpu_s, pids)
-
-    def _read(self, end: Mark, cpu_s: float, pids: frozenset[int] | None) -> Reading:
-        a = self._start
-        # no more than was there, whatever the two clocks say
-        b = replace(end, cpu_s=a.cpu_s + max(0.0, cpu_s))
-        reading = session.read(self._sensor, a, b)
-        if self._threads is not None or pids is not None:
-            share: Energy = attribute.process_share(self._sensor, a, b, cpu_s, self._threads, pids)
-            reading = replace(reading, process=share)
-        return replace(reading, warnings=self._said + reading.warnings)
-
-    def _fall_back(self, error: Exception) -> None:
-        name = getattr(getattr(self, "_sensor", None), "name", "the sensor")
-        self._said = (f"{name} failed ({type(error).__name__}: {error}); estimated from CPU time instead",)
-        self._sensor = cpu_model.detect()
-        self._start = self._sensor.mark()

@@ -35,11 +35,13 @@ class NotStarted(Exception):
 
 
 @dataclass
-class Launched:
-    """A command that runs or has ended: what its tree has used so far.
+class Launched(usage.Own):
+    """A command that runs or has ended: what its tree has used so far. A `usage.Subject`.
 
     before: processes that were ours already and are not its. stopped_by: the signal that asked it to end, seen by us.
     """
+
+    label = "the command"
 
     pid: int
     before: frozenset[str]
@@ -49,6 +51,7 @@ class Launched:
     _reaped_s: float = 0.0
     _peaks: list[int] = field(default_factory=list)
     _own_peak: int = 0
+    _pids: set[int] = field(default_factory=set)
     _seen: int | None = None
     _began_s: float = field(default_factory=time.monotonic)
     _looked_s: float = 0.0
@@ -57,6 +60,10 @@ class Launched:
     def cpu_s(self) -> float:
         """CPU seconds of its tree, living and reaped, to the microsecond."""
         return self._reaped_s + sum(usage._living(pid) for pid in self.living())
+
+    def pids(self) -> frozenset[int]:
+        """Its processes that were seen so far."""
+        return frozenset(self._pids)
 
     def living(self) -> list[str]:
         """Its processes that still run, it and what it left to us among them."""
@@ -72,6 +79,7 @@ class Launched:
     def look(self) -> None:
         """See how much memory its processes have held so far."""
         for pid in self.living():
+            self._pids.add(int(pid))
             if peak := _high_water(pid):
                 self._seen = max(peak, self._seen or 0)
         self._looked_s = time.monotonic()
