@@ -101,20 +101,29 @@ class Recorder:
             self._open.append(window)
         return window
 
-    def end(self, which: str | Window) -> Phase | None:
-        """Close a phase, by its name or as `begin` gave it; None where none such is open."""
+    def end(self, which: str | Window, *, named: str | None = None) -> Phase | None:
+        """Close a phase, by its name or as `begin` gave it; None where none such is open.
+
+        named: what it turned out to be, where that was not known at its beginning.
+        """
         window = self._take(which)
         if window is None:
             return None
         try:
             window.meter.__exit__(None, None, None)
-            phase = Phase(window.name, window.index, window.within, _with_note(window.meter.reading, window.note))
+            phase = Phase(
+                named or window.name, window.index, window.within, _with_note(window.meter.reading, window.note)
+            )
         except Exception as error:
             self.fault(f"the energy of {window.name} is not known: {error}")
             return None
         with self._lock:
             self.phases.append(phase)
         return phase
+
+    def drop(self, which: str | Window) -> None:
+        """Forget an open phase, and what is open inside it."""
+        self._take(which)
 
     def _take(self, which: str | Window) -> Window | None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Energy of a fastai run: `Learner(..., cbs=EnergyCallback())`. Written against fastai 2.8; not run here."""
+"""Energy of a fastai run: `Learner(..., cbs=EnergyCallback())`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from trimwatt.integrations._callback import Hooks, harmless, joined
 
 
 class _LearnerHooks(Hooks):
-    """Phases train, epoch and validate of a fastai Learner, in `callback.energy`; predictions are phase predict."""
+    """Phases train, epoch and validate of a fastai Learner, in `callback.energy`.
+
+    `learn.get_preds()` is a phase predict and `learn.validate()` one validate. A Learner runs both as a fit of one
+    epoch without its training part, so that which it was is known only in the end.
+    """
 
     @harmless
     def before_fit(self) -> None:
+        self._trains = False
         self.begin_run("train")
 
     @harmless
     def before_epoch(self) -> None:
-        # outside of a fit fastai calls one "epoch" around each prediction
-        if self.energy.is_open("train"):
-            self.energy.begin("epoch", int(self.learn.epoch))  # type: ignore[attr-defined]
-        else:
-            self.begin_run("predict")
+        self.energy.begin("epoch", int(self.learn.epoch))  # type: ignore[attr-defined]
+
+    @harmless
+    def before_train(self) -> None:
+        self._trains = True
 
     @harmless
     def before_validate(self) -> None:
-        if self.energy.is_open("epoch"):
+        if self._trains:
             self.energy.begin("validate", int(self.learn.epoch))  # type: ignore[attr-defined]
 
     @harmless
@@ -36,12 +41,15 @@ class _LearnerHooks(Hooks):
 
     @harmless
     def after_epoch(self) -> None:
-        if self.end_epoch() is None:
-            self.energy.end("predict")
+        if self._trains:
+            self.end_epoch()
+        else:
+            self.energy.drop("epoch")
 
     @harmless
     def after_fit(self) -> None:
-        self.energy.end("train")
+        predicts = hasattr(self.learn, "gather_preds")  # type: ignore[attr-defined]
+        self.energy.end("train", named="train" if self._trains else "predict" if predicts else "validate")
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ class _TrainerHooks(Hooks):
     @harmless
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not (self.energy.is_open("validate") or self.energy.is_open("evaluate")):
-            self._unannounced = self.energy.begin("evaluate", note=_LATE)
+            self.energy.begin("evaluate", note=_LATE)
 
     @harmless
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -57,9 +57,7 @@ class _TrainerHooks(Hooks):
     @harmless
     def on_predict(self, args: Any, state: Any, control: Any, metrics: Any, **kwargs: Any) -> None:
         # until now it looked like an evaluation
-        if self.energy.is_open("evaluate") and self._unannounced is not None:
-            self._unannounced.name = "predict"
-            self.energy.end(self._unannounced)
+        self.energy.end("evaluate", named="predict")
 
     @harmless
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
