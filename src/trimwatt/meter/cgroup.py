@@ -129,7 +129,8 @@ def own(proc: Path = Path("/proc/self/cgroup"), root: Path | None = None) -> Gro
     if not inside:
         return None
     folder = top / inside[0].strip("/")
-    return Group(folder if folder.is_dir() else top, top)
+    # from inside a container the path may lead out of what it sees
+    return Group(folder if ".." not in folder.parts and folder.is_dir() else top, top)
 
 
 def _text(file: Path) -> str:
