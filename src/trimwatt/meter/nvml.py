@@ -2,7 +2,8 @@
 
 Each physical GPU is a domain, gpu-0, gpu-1, ..., whatever CUDA_VISIBLE_DEVICES hides; MIG instances are inside theirs.
 The interval of a reading holds the counter's steps, or power's between samples, and the 5 % that NVIDIA states for its
-power sensors; some parts' sensors look a quarter of the time only (Yang et al., SC24), which is not in it. Tested on a stand-in library; not run on real hardware.
+power sensors; some parts' sensors look a quarter of the time only (Yang et al., SC24), which is not in it.
+Tested on a stand-in library; not run on real hardware.
 """
 
 from __future__ import annotations
