@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trimwatt._api import Study, optimize
+    from trimwatt.compare.api import compare
     from trimwatt.energy import Energy, Reading
     from trimwatt.errors import InputError, TrimwattError
     from trimwatt.meter.session import meter, metered
@@ -31,6 +32,7 @@ _HOMES = {
     "Train": "trimwatt.technique.train",
     "TrimwattError": "trimwatt.errors",
     "Workload": "trimwatt.workload",
+    "compare": "trimwatt.compare.api",
     "load": "trimwatt.runtime.deployed",
     "meter": "trimwatt.meter.session",
     "metered": "trimwatt.meter.session",
@@ -39,7 +41,7 @@ _HOMES = {
 
 __all__ = [
     "Energy", "FineTune", "InputError", "Reading", "Study", "Train", "TrimwattError", "Workload",
-    "load", "meter", "metered", "optimize",
+    "compare", "load", "meter", "metered", "optimize",
 ]  # fmt: skip
 
 

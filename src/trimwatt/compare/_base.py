@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from trimwatt.energy import Energy
 
@@ -13,7 +13,9 @@ class Block:
     """`requests` requests, answered one after the other.
 
     cpu_s: CPU seconds of the serving process. wall_s: seconds. energy: dynamic energy of that process, None where no
-    meter looked. gross: with the idle share by wall time included. load: machine load average when it ended.
+    meter looked. gross: with the idle share by wall time included.
+    What the machine was like: load average when it ended, mean clock of its cores in Hz, seconds of them that went to
+    other machines meanwhile, the cores it was kept on (None where it could not be), and its place in its round's order.
     """
 
     cpu_s: float
@@ -22,6 +24,10 @@ class Block:
     energy: Energy | None = None
     gross: Energy | None = None
     load: float | None = None
+    frequency_hz: float | None = None
+    steal_s: float | None = None
+    cores: tuple[int, ...] | None = None
+    place: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -39,4 +45,13 @@ class Arm(Protocol):
 
     def pin(self, cores: frozenset[int]) -> bool:
         """Keep every thread on `cores`; False where this platform cannot."""
+        ...
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """An arm that can go on in a fresh process, since two processes of one model differ for as long as they live."""
+
+    def renew(self) -> bool:
+        """Go on in a fresh process; whether it must be warmed up again. The cores it was kept on may be forgotten."""
         ...

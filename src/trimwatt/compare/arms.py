@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from trimwatt._process import Child, ForkServer
-from trimwatt.compare import affinity, host
+from trimwatt.compare import affinity, conditions
 from trimwatt.compare._base import Block
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
@@ -25,24 +25,26 @@ class Limits:
     call_s: float = 120.0
 
 
-class SessionArm:
-    """An artifact opened in a fresh process, its requests handed over once.
+class ChildArm:
+    """What a process of its own answers: `handler`, "package.module:function", built from `args` in a child.
 
-    requests: rows to ask with, cut into requests of `scenario.batch_size` rows in the scenario's form. server: the
-    fork server the process comes from; None starts a fresh interpreter, whose memory is the deployment's own.
-    Raises TrialFailed, with the reason, where it cannot be opened within `limits`, and from any call.
+    server: the fork server the process comes from; None starts a fresh interpreter, whose memory is the deployment's
+    own. Raises TrialFailed, with the reason, where it cannot be opened within `limits`, and from any call.
     """
 
     def __init__(
-        self, artifact: Artifact, scenario: Scenario, requests: Rows, limits: Limits | None = None, *,
-        name: str = "", server: ForkServer | None = None,
+        self, handler: str, args: tuple[Any, ...], name: str, limits: Limits | None = None,
+        server: ForkServer | None = None,
     ) -> None:  # fmt: skip
-        self.name = name or artifact.folder.name
-        self.limits = limits or Limits()
-        self._child = Child(
-            "trimwatt.compare.host:serve", (artifact, scenario, requests),
-            server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s,
-        )  # fmt: skip
+        self.name, self.limits = name, limits or Limits()
+        self._given = handler, args, server
+        self._child = self._open()
+
+    def _open(self) -> Child:
+        handler, args, server = self._given
+        return Child(
+            handler, args, server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s
+        )
 
     @property
     def pid(self) -> int:
@@ -55,6 +57,39 @@ class SessionArm:
 
     def pin(self, cores: frozenset[int]) -> bool:
         return affinity.pin(self.pid, cores)
+
+    def renew(self) -> bool:
+        """Go on in a fresh process."""
+        self.close()
+        self._child = self._open()
+        return True
+
+    def _ask(self, *message: Any) -> Any:
+        return self._child.call(message, self.limits.call_s)
+
+    def close(self) -> None:
+        """End the process."""
+        self._child.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SessionArm(ChildArm):
+    """An artifact opened in a fresh process, its requests handed over once.
+
+    requests: rows to ask with, cut into requests of `scenario.batch_size` rows in the scenario's form.
+    """
+
+    def __init__(
+        self, artifact: Artifact, scenario: Scenario, requests: Rows, limits: Limits | None = None, *,
+        name: str = "", server: ForkServer | None = None,
+    ) -> None:  # fmt: skip
+        handed = artifact, scenario, requests
+        super().__init__("trimwatt.compare.host:serve", handed, name or artifact.folder.name, limits, server)
 
     def predict(self, rows: Rows) -> Array:
         """Labels or values (n,)."""
@@ -76,18 +111,40 @@ class SessionArm:
         answer: int | None = self._ask("peak")
         return answer
 
-    def _ask(self, *message: Any) -> Any:
-        return self._child.call(message, self.limits.call_s)
 
-    def close(self) -> None:
-        """End the process."""
-        self._child.close()
+class ModelArm(ChildArm):
+    """An object with `predict`, a torch module, or a callable that takes rows: asked with requests cut from `rows`."""
 
-    def __enter__(self) -> SessionArm:
-        return self
+    def __init__(
+        self, model: Any, scenario: Scenario, rows: Rows, limits: Limits | None = None, *, name: str = ""
+    ) -> None:
+        handed = model, scenario, rows
+        super().__init__("trimwatt.compare.handed:serve_model", handed, name or type(model).__name__, limits)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def predict(self, rows: Rows) -> Array:
+        """What it answers to all `rows`, a request's batch at a time where it takes no more."""
+        answer: Array = self._ask("predict", rows)
+        return answer
+
+
+class FunctionArm(ChildArm):
+    """A callable without arguments, handed to a process of its own; a request is one call."""
+
+    def __init__(
+        self, function: Callable[[], object], limits: Limits | None = None, *, name: str = "", threads: int = 1
+    ) -> None:
+        handed = function, threads
+        super().__init__("trimwatt.compare.handed:serve_function", handed, name or called(function), limits)
+
+    def value(self) -> bytes | None:
+        """What a call returns, pickled; None where it cannot be."""
+        answer: bytes | None = self._ask("value")
+        return answer
+
+
+def called(function: Callable[..., object]) -> str:
+    """A callable's name."""
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
 class CallableArm:
@@ -97,8 +154,12 @@ class CallableArm:
     """
 
     def __init__(self, function: Callable[[], object], name: str = "") -> None:
-        self.name = name or getattr(function, "__name__", "callable")
+        self.name = name or called(function)
         self._function = function
+
+    def call(self) -> object:
+        """What a call returns."""
+        return self._function()
 
     def run(self, count: int) -> Block:
         function = self._function
@@ -106,7 +167,7 @@ class CallableArm:
         for _ in range(count):
             function()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        return Block(cpu, wall, count, load=host.load())
+        return Block(cpu, wall, count, load=conditions.load())
 
     def pin(self, cores: frozenset[int]) -> bool:
         return affinity.pin(os.getpid(), cores)

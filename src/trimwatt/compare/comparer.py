@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from trimwatt.compare import affinity, pairing
+from trimwatt.compare import affinity, error, pairing
 from trimwatt.compare._base import Arm, Block
-from trimwatt.compare.pairing import Ready, Round
+from trimwatt.compare.gather import LEAST, Gathered, Stop, gather, prepare
+from trimwatt.compare.pairing import Round
 from trimwatt.compare.plan import Plan
 from trimwatt.compare.result import Comparison, SelfTest, Side, verdict
-from trimwatt.compare.statistics import Array, Interval, yuen
+from trimwatt.compare.statistics import Array, Interval, grouped, p_value, yuen
 from trimwatt.energy import Energy
 from trimwatt.meter._base import Meter
 
-# shorter windows hold too few updates of a power counter
-_COUNTER_BLOCK_S = 0.2
+__all__ = ["Evidence", "basis_of", "compare", "evidence", "judge", "prepare", "replay", "screen", "self_test"]
 
 
 def screen(
@@ -35,7 +34,7 @@ def compare(
     a: Arm, b: Arm, rng: np.random.Generator, plan: Plan | None = None, *,
     meter: Meter | None = None, self_test: SelfTest | None = None,
 ) -> Comparison:  # fmt: skip
-    """a over b, from at least `plan.least_pairs` pairs unless `plan.most_s` runs out."""
+    """a over b, from at least `plan.least_pairs` pairs unless a cap of the plan comes first."""
     return _run(a, b, rng, plan or Plan(), meter, self_test, early=False)
 
 
@@ -64,13 +63,13 @@ def _reach(logs: Interval) -> float:
     return max(abs(logs.low), abs(logs.high))
 
 
-def warn(test: SelfTest | None, plan: Plan) -> tuple[str, ...]:
-    """What a reader must know before believing a small effect."""
+def warn(test: SelfTest | None, plan: Plan, decides: bool = True) -> tuple[str, ...]:
+    """What a reader must know before believing a small effect. decides: whether the self-test limits the claims."""
     if test is None:
         return ()
     warnings: tuple[str, ...] = ()
     limit = f"this host cannot resolve {plan.half_width:.1%}: effects below {test.resolution:.1%} are not claimed"
-    if test.resolution > plan.half_width:
+    if test.resolution > plan.half_width and decides:
         warnings += (limit,)
     if not test.passed:
         warnings += (f"two processes of the same model differed by {test.ratio - 1:+.1%} in the self-test",)
@@ -79,18 +78,31 @@ def warn(test: SelfTest | None, plan: Plan) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """log(a/b) of each pair; bounds: the same with the meter's own bounds, which shift all pairs together."""
+    """log(a/b) of each pair; bounds: the same with the meter's own bounds, which shift all pairs together.
+
+    sittings: which of them each pair belongs to.
+    """
 
     logs: Array
     bounds: tuple[Array, ...]
     basis: str
+    sittings: Array
+
+    def random(self, level: float) -> Interval:
+        """Yuen's interval, at least as wide as sittings differ: what more pairs would narrow."""
+        return spread(self.logs, self.sittings, level)
 
     def interval(self, level: float) -> Interval:
-        """Yuen's, widened by what the meter does not know of both arms alike."""
-        result = yuen(self.logs, level)
+        """The same, widened by what the meter does not know."""
+        result = self.random(level)
         for shifted in self.bounds:
-            result = result.hull(yuen(shifted, level))
+            result = result.hull(spread(shifted, self.sittings, level))
         return result
+
+
+def spread(logs: Array, sittings: Array, level: float) -> Interval:
+    """Yuen's interval of the mean of `logs` (n,), at least as wide as their `sittings` (n,) differ."""
+    return yuen(logs, level).at_least(grouped(logs, sittings, level))
 
 
 def per_request(block: Block, basis: str) -> float:
@@ -112,15 +124,21 @@ def evidence(rounds: Sequence[Round], a: int, b: int, basis: str) -> Evidence:
     """What the rounds say of arm `a` over arm `b`."""
     pairs = [(r.blocks[a], r.blocks[b]) for r in rounds]
     logs = np.array([math.log(per_request(x, basis) / per_request(y, basis)) for x, y in pairs])
+    sittings = np.array([r.sitting for r in rounds])
     if basis != "dynamic_energy":
-        return Evidence(logs, (), basis)
-    ends: list[Callable[[Energy], float]] = [lambda e: e.low, lambda e: e.high]
-    bounds = [_shifted(pairs, end) for end in ends]
-    return Evidence(logs, tuple(s for s in bounds if s is not None), basis)
+        return Evidence(logs, (), basis, sittings)
+    low, high = (lambda e: e.low), (lambda e: e.high)
+    # one scale for both arms where they use the same resources, each its own where they do not
+    ends = [(low, low), (high, high)] if error.same_mix(pairs) else [(low, high), (high, low)]
+    bounds = [_shifted(pairs, mine, theirs) for mine, theirs in ends]
+    return Evidence(logs, tuple(s for s in bounds if s is not None), basis, sittings)
 
 
-def _shifted(pairs: Sequence[tuple[Block, Block]], end: Callable[[Energy], float]) -> Array | None:
-    values = [(end(x.energy) / x.requests, end(y.energy) / y.requests) for x, y in pairs if x.energy and y.energy]
+_End = Callable[[Energy], float]
+
+
+def _shifted(pairs: Sequence[tuple[Block, Block]], mine: _End, theirs: _End) -> Array | None:
+    values = [(mine(x.energy) / x.requests, theirs(y.energy) / y.requests) for x, y in pairs if x.energy and y.energy]
     if len(values) < len(pairs) or any(x <= 0 or y <= 0 for x, y in values):
         return None
     return np.array([math.log(x / y) for x, y in values])
@@ -134,15 +152,8 @@ def gross_ratio(rounds: Sequence[Round], a: int, b: int, level: float) -> dict[s
         if x.gross is None or y.gross is None or x.gross.joules <= 0 or y.gross.joules <= 0:
             return None
         logs.append(math.log(x.gross.joules / x.requests) - math.log(y.gross.joules / y.requests))
-    found = yuen(np.array(logs), level).exp()
+    found = spread(np.array(logs), np.array([r.sitting for r in rounds]), level).exp()
     return {"value": found.value, "low": found.low, "high": found.high}
-
-
-def prepare(arms: Sequence[Arm], plan: Plan, meter: Meter | None) -> tuple[Plan, list[Ready]]:
-    """The plan as this meter needs it, and the arms warmed up."""
-    if meter is not None and meter.origin == "measured":
-        plan = replace(plan, block_s=max(plan.block_s, _COUNTER_BLOCK_S))
-    return plan, [pairing.warm_up(arm, plan) for arm in arms]
 
 
 def settled(logs: Interval, plan: Plan) -> str | None:
@@ -159,50 +170,72 @@ def large(logs: Interval, plan: Plan) -> bool:
     return logs.low > factor or logs.high < -factor
 
 
-def _stop(rounds: Sequence[Round], plan: Plan, meter: Meter | None, early: bool) -> tuple[str, float] | None:
-    """Why to stop now and at which level the interval is then reported, or None to go on."""
-    n = len(rounds)
-    if not (plan.looks_at(n) or (early and n in plan.early_looks)):
-        return ("all pairs were used", plan.level) if n >= plan.most_pairs else None
-    found = evidence(rounds, 0, 1, basis_of(rounds, meter))
-    if early and n in plan.early_looks and large(found.interval(plan.early_level), plan):
+def _stop(n: int, interval: Callable[[float], Interval], plan: Plan, early: bool) -> Stop | None:
+    """Why to stop after `n` pairs and at which level the interval is then reported, or None to go on."""
+    if early and n in plan.early_looks and large(interval(plan.early_level), plan):
         return "the effect is large", plan.early_level
-    if plan.looks_at(n) and (why := settled(found.interval(plan.level), plan)):
+    if plan.looks_at(n) and (why := settled(interval(plan.level), plan)):
         return why, plan.level
-    return ("all pairs were used", plan.level) if n >= plan.most_pairs else None
+    return ("all pairs were used", plan.reported(n)) if n >= plan.most_pairs else None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the rule says of recorded pairs: how many it takes, the interval of their log-ratio, and the verdict."""
+
+    pairs: int
+    logs: Interval
+    verdict: str
+
+
+def replay(logs: Array, sittings: Array, plan: Plan, *, resolution: float = 0.0, early: bool = False) -> Replayed:
+    """Apply the stopping rule to recorded pairs `logs` (n,) of known `sittings` (n,): how the rule itself is tried."""
+    most = min(len(logs), plan.most_pairs)
+    for n in range(LEAST, most + 1):
+        stop = _stop(n, lambda level, n=n: spread(logs[:n], sittings[:n], level), plan, early)  # type: ignore[misc]
+        if stop is not None or n == most:
+            found = spread(logs[:n], sittings[:n], stop[1] if stop else plan.level)
+            return Replayed(n, found, verdict(found, plan.minimum_effect, resolution))
+    raise ValueError(f"a replay needs at least {LEAST} pairs, got {len(logs)}")
 
 
 def _run(
     a: Arm, b: Arm, rng: np.random.Generator, plan: Plan, meter: Meter | None, test: SelfTest | None, early: bool
 ) -> Comparison:
-    plan, ready = prepare((a, b), plan, meter)
-    rounds: list[Round] = []
-    started = time.monotonic()
-    stop: tuple[str, float] | None = None
-    with affinity.kept():
-        while stop is None:
-            rounds.append(pairing.draw_round(ready, plan, rng, meter))
-            stop = _stop(rounds, plan, meter, early)
-            if stop is None and len(rounds) >= 5 and time.monotonic() - started > plan.most_s:
-                level = plan.level if len(rounds) >= plan.least_pairs else plan.early_level
-                stop = "the time given was over", level
-    return judge((a, b), rounds, (0, 1), plan, meter, test, stop)
+    def weigh(rounds: Sequence[Round], plan: Plan) -> Stop | None:
+        n = len(rounds)
+        if not plan.looks_at(n) and not (early and n in plan.early_looks) and n < plan.most_pairs:
+            return None
+        return _stop(n, evidence(rounds, 0, 1, basis_of(rounds, meter)).interval, plan, early)
+
+    return judge((a, b), gather((a, b), plan, rng, meter, weigh), (0, 1), meter, test)
 
 
 def judge(
-    arms: Sequence[Arm], rounds: Sequence[Round], which: tuple[int, int], plan: Plan, meter: Meter | None,
-    test: SelfTest | None, stop: tuple[str, float],
-) -> Comparison:  # fmt: skip
-    """The comparison that `rounds` give of two of their arms."""
-    why, level = stop
-    i, j = which
-    found = evidence(rounds, i, j, basis_of(rounds, meter))
-    logs = found.interval(level)
-    ratio = logs.exp()
-    sides = [Side(arms[k].name, tuple(r.blocks[k] for r in rounds)) for k in (i, j)]
+    arms: Sequence[Arm], found: Gathered, which: tuple[int, int], meter: Meter | None, test: SelfTest | None
+) -> Comparison:
+    """The comparison that the rounds give of two of their arms."""
+    (why, level), rounds, (i, j), plan = found.stop, found.rounds, which, found.plan
+    seen = evidence(rounds, i, j, basis_of(rounds, meter))
+    logs, random = seen.interval(level), seen.random(level).exp()
+    ratio, pinned = logs.exp(), all(r.cores is not None for r in rounds)
+    decides = test is not None and not (test.passed and pinned and test.pinned and rounds[-1].sitting >= 3)
+    sides = [
+        Side(arms[k].name, tuple(r.blocks[k] for r in rounds), found.ready[k].dropped, found.ready[k].count)
+        for k in (i, j)
+    ]
     return Comparison(
         sides[0], sides[1], ratio.value, ratio.low, ratio.high, len(rounds),
-        verdict(logs, plan.minimum_effect, test.resolution if test else 0.0), found.basis,
-        float(np.mean(found.logs < 0)), why, all(r.cores is not None for r in rounds), test,
-        gross_ratio(rounds, i, j, level), warn(test, plan),
+        verdict(logs, plan.minimum_effect, test.resolution if test and decides else 0.0), seen.basis,
+        float(np.mean(seen.logs < 0)), why, pinned, test, gross_ratio(rounds, i, j, level),
+        (*warn(test, plan, decides), *_few(len(rounds), plan, level)),
+        random_error={"low": random.low, "high": random.high, "level": level},
+        model_error=error.model_error([(r.blocks[i], r.blocks[j]) for r in rounds]),
+        sittings=rounds[-1].sitting + 1, p=p_value(seen.logs),
     )  # fmt: skip
+
+
+def _few(pairs: int, plan: Plan, level: float) -> tuple[str, ...]:
+    if level <= plan.level:
+        return ()
+    return (f"{pairs} pairs, fewer than {max(20, plan.least_pairs)}: interval at the higher level of {level:.1%}",)

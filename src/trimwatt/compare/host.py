@@ -6,7 +6,6 @@ counted with it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._child import peak_rss_bytes
+from trimwatt.compare import conditions
 from trimwatt.compare._base import Block
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Session
@@ -55,11 +55,6 @@ def _copied(rows: Rows) -> Rows:
     return np.ascontiguousarray(rows)
 
 
-def load() -> float | None:
-    """The machine's load average over a minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
 def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> Block:
     """Answer the next `n` requests, by this process's own clocks."""
     asked = list(islice(requests, n))
@@ -67,7 +62,7 @@ def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> B
     for request in asked:
         answer(request)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return Block(cpu, wall, n, load=load())
+    return Block(cpu, wall, n, load=conditions.load())
 
 
 def latency(answer: Callable[[Any], object], requests: list[Any], n: int) -> dict[str, float]:

@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from trimwatt.compare import affinity
+from trimwatt.compare import affinity, conditions
 from trimwatt.compare._base import Arm, Block
 from trimwatt.compare.plan import Plan
 from trimwatt.errors import TrialFailed
@@ -39,9 +40,12 @@ def size_block(arm: Arm, block_s: float) -> int:
         count = math.ceil(count * min(10.0, max(1.5, growth)))
 
 
-def warm_up(arm: Arm, plan: Plan) -> Ready:
-    """Size the arm's blocks and run them until they take the same; raises TrialFailed if none takes CPU time."""
-    count = size_block(arm, plan.block_s)
+def warm_up(arm: Arm, plan: Plan, count: int | None = None) -> Ready:
+    """Size the arm's blocks and run them until they take the same; raises TrialFailed if none takes CPU time.
+
+    count: requests of a block, where its size is known from an earlier sitting.
+    """
+    known, count = count, count or size_block(arm, plan.block_s)
     blocks: list[Block] = []
     started = time.monotonic()
     while len(blocks) < plan.warm_most and not _steady(blocks, plan):
@@ -52,7 +56,7 @@ def warm_up(arm: Arm, plan: Plan) -> Ready:
     if per_request <= 0:
         raise TrialFailed(f"{arm.name} takes no CPU time that the clock can see; there is nothing to compare")
     slow = blocks[-1].wall_s >= _LONGEST_BLOCK_S
-    return Ready(arm, count if slow else max(1, math.ceil(plan.block_s / per_request)), tuple(blocks))
+    return Ready(arm, count if slow or known else max(1, math.ceil(plan.block_s / per_request)), tuple(blocks))
 
 
 def _steady(blocks: Sequence[Block], plan: Plan) -> bool:
@@ -78,14 +82,20 @@ def metered(run: Callable[[], Block], meter: Meter | None, threads: int) -> Bloc
 
 @dataclass(frozen=True)
 class Round:
-    """One block of every arm, in the arms' order, all on the same `cores` (None where they could not be pinned)."""
+    """One block of every arm, in the arms' order, all on the same `cores` (None where they could not be pinned).
+
+    sitting: how often the arms had been opened again before it.
+    """
 
     blocks: tuple[Block, ...]
     cores: frozenset[int] | None
     order: tuple[int, ...]
+    sitting: int = 0
 
 
-def draw_round(ready: Sequence[Ready], plan: Plan, rng: np.random.Generator, meter: Meter | None = None) -> Round:
+def draw_round(
+    ready: Sequence[Ready], plan: Plan, rng: np.random.Generator, meter: Meter | None = None, sitting: int = 0
+) -> Round:
     """Run one block of each arm, in an order and on cores drawn by lot.
 
     The same cores for all: on cores of their own identical arms differed in a quarter of quiet comparisons, since
@@ -95,7 +105,7 @@ def draw_round(ready: Sequence[Ready], plan: Plan, rng: np.random.Generator, met
     pins = [one.arm.pin(cores) for one in ready]
     blocks: list[Block | None] = [None] * len(ready)
     order = tuple(int(i) for i in rng.permutation(len(ready)))
-    for i in order:
-        one = ready[i]
-        blocks[i] = metered(lambda one=one: one.arm.run(one.count), meter, plan.threads)  # type: ignore[misc]
-    return Round(tuple(b for b in blocks if b is not None), cores if all(pins) else None, order)
+    for place, i in enumerate(order):
+        run = partial(metered, partial(ready[i].arm.run, ready[i].count), meter, plan.threads)
+        blocks[i] = conditions.watched(run, cores if pins[i] else affinity.available(), pins[i], place)
+    return Round(tuple(b for b in blocks if b is not None), cores if all(pins) else None, order, sitting)

@@ -8,6 +8,9 @@ from typing import Any
 
 from trimwatt.errors import InputError
 
+# from so many pairs on the level was checked; fewer are reported at the higher one
+_TRUSTED = 20
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -21,7 +24,9 @@ class Plan:
     beyond `early_factor`, either way. Looks: from `least_pairs`, every `look_every`; stop when the half-width is below
     `half_width` or the interval excludes 1 by more than half of `minimum_effect`; at `most_pairs`, or once `most_s`
     seconds have passed, stop anyway.
-    level: nominal coverage at the looks, reported as at least 95 %.
+    level: nominal coverage at the looks, reported as at least 95 %. most_j: joules after which to stop as well.
+    sitting: pairs after which arms that can be are opened again in fresh processes, and warmed up again; None keeps
+    them. From four sittings on the interval is at least as wide as the sittings differ.
     """
 
     block_s: float = 0.02
@@ -42,6 +47,8 @@ class Plan:
     half_width: float = 0.02
     minimum_effect: float = 0.02
     most_s: float = field(default=math.inf)
+    most_j: float = field(default=math.inf)
+    sitting: int | None = None
 
     def __post_init__(self) -> None:
         if not self.block_s > 0:
@@ -50,6 +57,8 @@ class Plan:
             raise InputError(
                 f"pairs run from at least 5 up to most_pairs, got {self.least_pairs} and {self.most_pairs}"
             )
+        if self.sitting is not None and self.sitting < 2:
+            raise InputError(f"a sitting holds at least 2 pairs, got {self.sitting}; None never opens arms again")
         if any(look < 5 for look in self.early_looks):
             raise InputError(f"an early look needs at least 5 pairs, got {self.early_looks}")
 
@@ -57,6 +66,12 @@ class Plan:
         """Whether the evidence is weighed after this many pairs."""
         return pairs >= self.least_pairs and (pairs - self.least_pairs) % self.look_every == 0
 
+    def reported(self, pairs: int) -> float:
+        """The level at which an interval from so many pairs is reported: a higher one below 20."""
+        return self.level if pairs >= _TRUSTED else self.early_level
+
     def to_dict(self) -> dict[str, Any]:
         cores = None if self.cores is None else sorted(self.cores)
-        return {**asdict(self), "cores": cores, "most_s": None if math.isinf(self.most_s) else self.most_s}
+        most = {name: None if math.isinf(value) else value for name, value in
+                (("most_s", self.most_s), ("most_j", self.most_j))}  # fmt: skip
+        return {**asdict(self), "cores": cores, **most}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from trimwatt.compare import export
 from trimwatt.compare._base import Block
+from trimwatt.compare.error import ModelError
 from trimwatt.compare.statistics import Interval
 from trimwatt.energy import Energy, total
 from trimwatt.trial import Ratio
@@ -41,10 +44,15 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class Side:
-    """An arm's own figures over all its blocks; joules and seconds a request. energy is dynamic, gross has idle in."""
+    """An arm's own figures over all its blocks; joules and seconds a request. energy is dynamic, gross has idle in.
+
+    dropped: blocks of the first warm-up, which count nothing. count: requests of a block.
+    """
 
     name: str
     blocks: tuple[Block, ...] = field(repr=False)
+    dropped: tuple[Block, ...] = field(default=(), repr=False)
+    count: int | None = None
 
     @property
     def requests(self) -> int:
@@ -71,16 +79,19 @@ class Side:
         whole = total(known)
         return None if whole is None or len(known) < len(parts) else whole.scaled(1 / self.requests)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
+    def to_dict(self, blocks: bool = True) -> dict[str, Any]:
+        record = {
             "name": self.name,
             "requests": self.requests,
             "cpu_s_per_request": self.cpu_s,
             "wall_s_per_request": self.wall_s,
             "energy_per_request": self.energy and self.energy.to_dict(),
             "gross_energy_per_request": self.gross and self.gross.to_dict(),
-            "blocks": [b.to_dict() for b in self.blocks],
         }
+        if not blocks:
+            return record
+        raw = {"blocks": [b.to_dict() for b in self.blocks], "warm_up": [b.to_dict() for b in self.dropped]}
+        return {**record, **raw}
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,9 @@ class Comparison:
 
     ratio, low, high: of what `basis` names, a request; the bounds hold at least 95 %. won: share of pairs in which a
     took less. stopped: why no more pairs were run. gross: the same ratio with the idle share by wall time included.
+    random_error: {"low", "high", "level"} of what more pairs would narrow. model_error: what they would not, None where
+    no meter looked. sittings: how often the arms were opened. p: that the mean log-ratio is 0, before Holm. holm: the
+    same after it, where this is one of many pairs. parity: what was checked of the results.
     """
 
     a: Side
@@ -105,28 +119,45 @@ class Comparison:
     self_test: SelfTest | None = None
     gross: dict[str, float] | None = None
     warnings: tuple[str, ...] = ()
+    random_error: dict[str, float] | None = None
+    model_error: ModelError | None = None
+    sittings: int = 1
+    p: float | None = None
+    holm: float | None = None
+    parity: dict[str, Any] | None = None
 
     def to_ratio(self) -> Ratio:
         """As a trial keeps it."""
         return Ratio(self.ratio, self.low, self.high, self.pairs, self.verdict, self.basis, self.gross)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of schema trimwatt/comparison/1, raw blocks included."""
+    def to_dict(self, blocks: bool = True) -> dict[str, Any]:
+        """The JSON of schema trimwatt/comparison/1; blocks: with every raw block."""
+        plain = ("ratio", "low", "high", "pairs", "basis", "verdict", "won", "stopped", "sittings", "p", "holm")
         return {
             "schema": SCHEMA,
-            **{n: getattr(self, n) for n in ("ratio", "low", "high", "pairs", "basis", "verdict", "won", "stopped")},
+            **{n: getattr(self, n) for n in plain},
             "pinned": self.pinned,
             "gross": self.gross,
+            "random_error": self.random_error,
+            "model_error": self.model_error and self.model_error.to_dict(),
             "self_test": self.self_test and self.self_test.to_dict(),
-            "a": self.a.to_dict(),
-            "b": self.b.to_dict(),
+            "parity": self.parity,
+            "a": self.a.to_dict(blocks),
+            "b": self.b.to_dict(blocks),
             "warnings": list(self.warnings),
         }
+
+    def to_csv(self, path: str | Path | None = None) -> str | None:
+        """Every raw block, one a line, as text or written to `path`; see `trimwatt.compare.export`."""
+        return export.to_csv([self.a, self.b], path)
 
     def __str__(self) -> str:
         what = self.basis.replace("_", " ").replace("cpu", "CPU")
         bounds = f"[{self.low:.3g}, {self.high:.3g}], {self.pairs} pairs"
         return f"{self.a.name} takes {self.ratio:.3g} times the {what} of {self.b.name} {bounds}: {self.verdict}"
+
+    def _repr_html_(self) -> str:
+        return export.page([self.a, self.b], [self])
 
 
 def verdict(logs: Interval, minimum_effect: float, resolution: float) -> str:

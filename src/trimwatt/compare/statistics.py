@@ -31,6 +31,12 @@ class Interval:
         """This value, with bounds that hold both intervals."""
         return Interval(self.value, min(self.low, other.low), max(self.high, other.high))
 
+    def at_least(self, half_width: float | None) -> Interval:
+        """This interval, or the same value with `half_width` where that is wider."""
+        if half_width is None or half_width <= self.half_width:
+            return self
+        return Interval(self.value, self.value - half_width, self.value + half_width)
+
 
 def yuen(sample: Array, level: float = 0.98, trim: float = 0.2) -> Interval:
     """Interval of the trimmed mean of `sample` (n >= 5,), by Student's t on the winsorised variance.
@@ -53,6 +59,39 @@ def yuen(sample: Array, level: float = 0.98, trim: float = 0.2) -> Interval:
     error = math.sqrt(squares / (kept * (kept - 1)))
     reach = float(stdtrit(kept - 1, (1 + level) / 2)) * error
     return Interval(mean, mean - reach, mean + reach)
+
+
+def grouped(sample: Array, groups: Array, level: float = 0.95) -> float | None:
+    """Half-width of the mean of `sample` (n,) by how the trimmed means of its `groups` (n,) differ; None below four.
+
+    What a group has in common (a process's luck, a slow spell of the host) is no news the second time: pairs of one
+    group count as one. This is the method of batch means; Student's t on k groups has k - 1 df.
+    """
+    from scipy.special import stdtrit
+
+    x, names = np.asarray(sample, dtype=np.float64), np.unique(groups)
+    k = len(names)
+    if k < 4:
+        return None
+    means = np.array([_trimmed(x[groups == name]) for name in names])
+    return float(stdtrit(k - 1, (1 + level) / 2)) * float(means.std(ddof=1)) / math.sqrt(k)
+
+
+def _trimmed(sample: Array, trim: float = 0.2) -> float:
+    x, g = np.sort(sample), math.floor(trim * len(sample))
+    return float(x[g : len(x) - g].mean())
+
+
+def p_value(sample: Array, trim: float = 0.2) -> float:
+    """Two-sided p that the trimmed mean of `sample` (n >= 5,) is 0, by Yuen's t."""
+    from scipy.special import stdtr, stdtrit
+
+    found = yuen(sample, 0.5, trim)
+    kept = len(sample) - 2 * math.floor(trim * len(sample))
+    error = found.half_width / float(stdtrit(kept - 1, 0.75))
+    if error == 0:
+        return 1.0 if found.value == 0 else 0.0
+    return 2 * float(stdtr(kept - 1, -abs(found.value) / error))
 
 
 def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
