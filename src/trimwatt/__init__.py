@@ -47,10 +47,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Names are imported when first used, so that `import trimwatt` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trimwatt' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "integrations":
+        return import_module("trimwatt.integrations")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trimwatt' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
