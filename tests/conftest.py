@@ -23,6 +23,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    # a calibration of the machine that runs the tests must not change what they see
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
     for name in ("TRIMWATT_STORE", "TRIMWATT_POWERCAP", "TRIMWATT_ZONE", "TRIMWATT_NVML"):
         monkeypatch.delenv(name, raising=False)

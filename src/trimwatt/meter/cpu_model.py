@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from trimwatt.energy import Energy
-from trimwatt.meter import cpu_table, usage
+from trimwatt.meter import calibration, cpu_table, usage
 from trimwatt.meter._base import Mark
+from trimwatt.meter.calibration import Calibration
 from trimwatt.meter.cpu_table import Coefficients, Processor
 
 # SPEC results are tuned machines; a judgement (1.0 to 1.5), not measured
@@ -32,10 +34,11 @@ _FACTORS = {"known part": (0.65, 1.45), "known family": (0.55, 1.9), "unknown": 
 
 @dataclass(frozen=True)
 class CpuModel:
-    """A meter that reads CPU time and knows watts. `known`: "known part", "known family" or "unknown".
+    """A meter that reads CPU time and knows watts. `known`: "known part", "known family", "unknown" or "calibrated".
 
     core_factor: k. threads: n. memory_gb: M, None where the system does not tell. All its figures are `estimated`, with
-    the factors of 95 % that `known` deserves.
+    the factors of 95 % that `known` deserves. calibration: what was fitted on this machine, in place of the priors.
+    note: what a reader must know of a calibration that is not used.
     """
 
     coefficients: Coefficients
@@ -45,6 +48,8 @@ class CpuModel:
     memory_gb: float | None = None
     name: str = "cpu-model"
     origin: str = "estimated"
+    calibration: Calibration | None = None
+    note: str = ""
 
     def mark(self) -> Mark:
         """Now; `state` is the CPU seconds of the whole machine."""
@@ -62,15 +67,20 @@ class CpuModel:
         return domains
 
     @property
+    def uplift(self) -> float:
+        """U: none of it in watts that were fitted on this machine."""
+        return _UPLIFT if self.calibration is None else 1.0
+
+    @property
     def joules_per_cpu_s(self) -> float:
         """Dynamic joules of one CPU second."""
         c = self.coefficients
-        return self.core_factor * (c.max_w - c.idle_w) * _UPLIFT
+        return self.core_factor * (c.max_w - c.idle_w) * self.uplift
 
     @property
     def idle_w_per_thread(self) -> float:
         """Watts of one idle hardware thread, memory aside."""
-        return self.core_factor * self.coefficients.idle_w * _UPLIFT
+        return self.core_factor * self.coefficients.idle_w * self.uplift
 
     @property
     def memory_w(self) -> float:
@@ -80,12 +90,22 @@ class CpuModel:
 
     def interval(self, joules: float) -> Energy:
         """`joules` with the 95 % interval of what is known of this processor."""
-        low, high = _FACTORS[self.known]
+        low, high = self.factors
         return Energy(joules, joules * low, joules * high, "estimated")
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """What an estimate may be multiplied by, either way; for a calibrated machine the wider of its two terms."""
+        if self.calibration is None:
+            return _FACTORS[self.known]
+        idle, work = self.calibration.idle_factors, self.calibration.dynamic_factors
+        return min(idle[0], work[0]), max(idle[1], work[1])
 
     def dynamic_energy(self, cpu_s: float) -> Energy:
         """What `cpu_s` CPU seconds add to an idle machine."""
-        return self.interval(self.joules_per_cpu_s * cpu_s)
+        joules = self.joules_per_cpu_s * cpu_s
+        low, high = self.calibration.dynamic_factors if self.calibration else self.factors
+        return Energy(joules, joules * low, joules * high, "estimated")
 
     def idle_energy(self, duration_s: float, threads: float, memory: float | None = None) -> Energy:
         """What `threads` of the machine and a share of its memory take in `duration_s` seconds without work.
@@ -94,15 +114,25 @@ class CpuModel:
         """
         share = threads / self.threads if memory is None else memory
         watts = self.idle_w_per_thread * threads + self.memory_w * share
-        return self.interval(watts * duration_s)
+        return self._idle(watts * duration_s)
+
+    def _idle(self, joules: float) -> Energy:
+        low, high = self.calibration.idle_factors if self.calibration else self.factors
+        return Energy(joules, joules * low, joules * high, "estimated")
 
     def _idle_cpu(self, duration_s: float) -> Energy:
-        return self.interval(self.idle_w_per_thread * self.threads * duration_s)
+        return self._idle(self.idle_w_per_thread * self.threads * duration_s)
 
     def describe(self) -> dict[str, str]:
         """What the estimate stands on, for reports."""
         c = self.coefficients
-        low, high = _FACTORS[self.known]
+        low, high = self.factors
+        if self.calibration is not None:
+            return {
+                "processor": c.label,
+                "calibration": str(self.calibration),
+                "95 % interval": f"x{low:.2g} to x{high:.2g}",
+            }
         return {
             "processor": f"{c.label} ({self.known}; {c.n} results of {cpu_table.SOURCE})",
             "watts a thread": f"{c.idle_w:g} idle, {c.max_w:g} busy",
@@ -113,8 +143,12 @@ class CpuModel:
     def warnings(self, a: Mark, b: Mark) -> tuple[str, ...]:
         """That this is an estimate, and from what."""
         c = self.coefficients
-        low, high = _FACTORS[self.known]
+        if self.calibration is not None:
+            return (f"estimated from CPU time: {self.calibration}",)
+        low, high = self.factors
+        notes = (self.note,) if self.note else ()
         return (
+            *notes,
             f"estimated from CPU time, no sensor is readable: {c.label} ({self.known}, {c.n} results of"
             f" {cpu_table.SOURCE}), {c.idle_w:g} W idle and {c.max_w:g} W busy a thread; priors:"
             f" core factor {self.core_factor:g}, uplift {_UPLIFT:g}, memory {_MEMORY_W_PER_GB:g} W/GB;"
@@ -124,8 +158,27 @@ class CpuModel:
 
 @lru_cache(maxsize=1)
 def detect() -> CpuModel:
-    """The model of this machine."""
-    return build(processor(), _core_factor(), usage.machine_threads(), usage.machine_memory_gb())
+    """The model of this machine: calibrated, where it was and that is not older than a year."""
+    model = build(processor(), _core_factor(), usage.machine_threads(), usage.machine_memory_gb())
+    found, note = calibration.find(machine(), calibration.path())
+    return replace(model, note=note) if found is None else calibrated(model, found)
+
+
+def machine() -> dict[str, Any]:
+    """What tells this machine from others."""
+    p = processor()
+    numbers = "-".join("" if n is None else str(n) for n in (p.family, p.model, p.stepping))
+    return calibration.fingerprint(f"{p.brand} {numbers}", usage.machine_threads(), usage.machine_memory_gb())
+
+
+def calibrated(model: CpuModel, found: Calibration) -> CpuModel:
+    """The model with a machine's own watts in place of the table's and of every prior."""
+    idle_w = found.idle_w.value / model.threads
+    max_w = idle_w + found.joules_per_cpu_s.value
+    label = f"{processor().brand or 'this machine'}, calibrated"
+    own = Coefficients(label, "", idle_w, (idle_w, idle_w), max_w, (max_w, max_w), 0.0, found.windows)
+    # memory is inside what was fitted, as far as the trusted reading saw it
+    return CpuModel(own, "calibrated", 1.0, model.threads, None, calibration=found)
 
 
 def build(found: Processor, core_factor: float, threads: int, memory_gb: float | None) -> CpuModel:
