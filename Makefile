@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq -c constraints.txt
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help demo test check lint types unit clean
+.PHONY: help demo test test-gpu check lint types unit clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a study on real data, from install to report, in about a minute after the install"
 	@echo "make test    linters and all tests"
 	@echo "make lint    ruff;  make types: mypy;  make unit: the tests that take seconds;  make check: these three"
+	@echo "make test-gpu  the GPU meter on a real NVIDIA GPU, recorded in benchmarks/results; skipped where there is none"
 	@echo "make clean   remove the environment and caches"
 
 demo: $(VENV)/.demo
@@ -36,6 +37,10 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+
+# loads the GPU with PyTorch where that has CUDA, else with a kernel that nvcc compiles
+test-gpu: $(VENV)/.test
+	@$(BIN)/python -m pytest -m gpu -s tests/gpu
 
 # torch stays pinned by the constraints: left free, other packages pull gigabytes of CUDA
 $(VENV)/.demo: $(VENV)/.made $(NEEDS)
