@@ -223,6 +223,8 @@ def test_the_counter_is_read_before_half_a_wrap(tmp_path: Path, monkeypatch: pyt
     # so small a range that half of it passes in 20 ms at full power
     tree = FakePowercap(tmp_path, [FakeZone("intel-rapl:0", "package-0", constant(1000), range_uj=40_000_000)])
     meter = _open(tree, monkeypatch)
+    assert meter._keeper is not None
+    assert 1000 * meter._keeper.every_s <= 40 / 2
     a = meter.mark()
     keeper = [t for t in threading.enumerate() if t.name == "trimwatt-meter"]
     for _ in range(10):
@@ -298,6 +300,21 @@ def test_a_lost_zone_is_a_warning_and_a_hole(
     assert "package-1" not in domains
     assert domains["package-0"].joules == pytest.approx(50)
     assert any("package-1" in w and "left out" in w for w in meter.warnings(a, b))
+
+
+class Written(type(Path())):  # type: ignore[misc]
+    """A file that is empty at the first look, as between the emptying and the writing."""
+
+    looks = 0
+
+    def read_text(self, *_: object) -> str:
+        self.looks += 1
+        return "7\n" if self.looks > 1 else ""
+
+
+def test_a_file_that_is_being_written_is_looked_at_again() -> None:
+    assert powercap.Zone("package-0", Written("x"), 0, None).read() is None
+    assert powercap.Zone("package-0", Written("x"), 0, None).read(tries=3) == 7
 
 
 def test_a_counter_that_opens_later_is_read_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

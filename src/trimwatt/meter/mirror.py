@@ -17,6 +17,8 @@ Pair = tuple[Zone, Zone]
 _SLACK_UJ = 1000
 _TRIES = 3
 _DISAGREE = 0.05
+# what a second control type shows again under its own prefix
+_TWINNED = ("package", "dram")
 
 
 def candidates(zones: Sequence[Zone]) -> tuple[Pair, ...]:
@@ -51,7 +53,7 @@ def names(joules: Mapping[str, float], pairs: Sequence[Pair], apart: frozenset[t
     for domain in joules:
         bare = domain.rpartition(":")[2]
         # a second control type counts only where the first could not be read
-        if bare not in joules and bare not in called.values():
+        if bare.startswith(_TWINNED) and bare not in joules and bare not in called.values():
             called[domain] = bare
     return called
 
