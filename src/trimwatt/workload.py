@@ -59,6 +59,7 @@ class Data:
     classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
     an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). name: of the source. derive: what
     the input layer did to make these rows (dates to numbers, say) and must do again for new ones; JSON-able.
+    unlabelled: more rows like those of train whose target nobody knows, for distillation.
     """
 
     train: Split
@@ -69,6 +70,7 @@ class Data:
     name: str = "data"
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
+    unlabelled: Rows | None = None
 
     @property
     def named(self) -> bool:

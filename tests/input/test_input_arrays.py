@@ -359,3 +359,13 @@ def test_callables_that_fail_are_told_in_one_line(module: str, spec: str, match:
     with pytest.raises(InputError, match=match) as caught:
         load(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_without_a_target_are_kept_apart(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.npz", x=X, y=Y, x_unlabelled=X[:7] + 2)
+    for given in (path, {"x": X, "y": Y, "x_unlabelled": X[:7] + 2}):
+        data, _ = load(given)
+        assert sum(len(part) for part in (data.train, data.val, data.test)) == 100
+        assert isinstance(data.unlabelled, np.ndarray) and np.array_equal(data.unlabelled, X[:7] + 2)
+    with pytest.raises(InputError, match=r"unlabelled rows are float32 \(3,\) and the others float32 \(4,\)"):
+        load({"x": X, "y": Y, "x_unlabelled": X[:7, :3]})

@@ -58,7 +58,7 @@ class Source:
     """What a kind of input has read.
 
     parts: by name, "all" or some of "train", "val", "test". target: what messages call the target.
-    derive: what must be done again with rows that come for prediction; JSON-able.
+    derive: what must be done again with rows that come for prediction; JSON-able. unlabelled: rows without a target.
     """
 
     parts: Mapping[str, Part]
@@ -67,3 +67,4 @@ class Source:
     target: str = "target"
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
+    unlabelled: Array | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,31 @@ def _first(spelled: Mapping[str, str], names: Iterable[str]) -> str | None:
     return next((spelled[name] for name in names if name in spelled), None)
 
 
+def unlabelled_key(keys: Iterable[str]) -> str | None:
+    """The key of rows without a target, None where there are none."""
+    return _first({key.casefold(): key for key in keys}, ("x_unlabelled", "unlabelled_images", "unlabelled"))
+
+
 def from_dict(given: Mapping[Any, Any], options: Options, name: str) -> Source:
     """The source in a dict of the .npz keys."""
-    keys = pair_keys([str(key) for key in given], name)
-    return from_pairs({split: (given[x], given[y]) for split, (x, y) in keys.items()}, options, name)
+    words = [str(key) for key in given]
+    keys, more = pair_keys(words, name), unlabelled_key(words)
+    found = from_pairs({split: (given[x], given[y]) for split, (x, y) in keys.items()}, options, name)
+    return found if more is None else with_unlabelled(found, given[more])
+
+
+def with_unlabelled(source: Source, rows: Any) -> Source:
+    """The source with rows that have no target, turned as its own were; raises InputError where they differ from it."""
+    rows = as_array(rows, "unlabelled x")
+    if source.derive.get("layout"):
+        rows = np.ascontiguousarray(np.moveaxis(rows, 1, 3))
+    part = next(iter(source.parts.values()))
+    if isinstance(part.x, dict) or rows.shape[1:] != part.x.shape[1:] or rows.dtype != part.x.dtype:
+        own = "named columns" if isinstance(part.x, dict) else f"{part.x.dtype} {part.x.shape[1:]}"
+        raise InputError(
+            f"unlabelled rows are {rows.dtype} {rows.shape[1:]} and the others {own}; give arrays of one shape and type"
+        )
+    return replace(source, unlabelled=rows)
 
 
 def from_pairs(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:

@@ -35,6 +35,7 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
         name=source.name,
         warnings=(*source.warnings, *notes),
         derive=source.derive,
+        unlabelled=source.unlabelled,
     )
     findings.check_judgeable(data)
     return _without_constants(_warned(data), options.as_stored), task

@@ -16,9 +16,11 @@ from trimwatt.workload import Array
 
 def source(path: Path, options: Options, name: str) -> Source:
     """The splits in an .npz by its keys; raises InputError for damaged files and wrong keys."""
-    keys = arrays.pair_keys(names(path), path.name)
-    wanted = read(path, [key for pair in keys.values() for key in pair])
-    return arrays.from_pairs({split: (wanted[x], wanted[y]) for split, (x, y) in keys.items()}, options, name)
+    every = names(path)
+    keys, more = arrays.pair_keys(every, path.name), arrays.unlabelled_key(every)
+    wanted = read(path, [key for pair in keys.values() for key in pair] + ([more] if more else []))
+    found = arrays.from_pairs({split: (wanted[x], wanted[y]) for split, (x, y) in keys.items()}, options, name)
+    return found if more is None else arrays.with_unlabelled(found, wanted[more])
 
 
 def names(path: Path) -> list[str]:

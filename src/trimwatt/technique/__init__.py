@@ -16,6 +16,7 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
+    from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.lower import Lower
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.channels import PruneChannels
@@ -25,8 +26,8 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        Boosted, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense,
-        SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
+        Boosted, Distill, DistillTree, Ensemble, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks,
+        PruneChannels, PruneDense, SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
     )  # fmt: skip
 
 
