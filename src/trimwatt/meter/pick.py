@@ -8,7 +8,6 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Literal
 
-from trimwatt._imports import available
 from trimwatt.errors import SensorAbsent
 from trimwatt.meter import attribute, cpu_model
 from trimwatt.meter._base import Meter
@@ -17,7 +16,7 @@ from trimwatt.meter.combined import Combined, as_combined
 _log = logging.getLogger("trimwatt")
 # counters of the processor, the best first; each file has open_meter(), which gives None where it cannot read
 _PROCESSOR = ("rapl", "perf", "hwmon")
-_ACCELERATOR = ("nvml",)
+_ACCELERATOR = ("nvml", "accelerators")
 
 
 def pick(require: Literal["measured"] | None = None) -> Meter:
@@ -58,8 +57,6 @@ def _plugins() -> Iterator[Meter]:
 
 def _opened(files: tuple[str, ...], fits: Callable[[Meter], bool]) -> Iterator[Meter]:
     for name in files:
-        if not available(f"trimwatt.meter.{name}"):
-            continue
         found = _open(name, import_module(f"trimwatt.meter.{name}").open_meter)
         if found is not None and fits(found):
             yield found
