@@ -59,6 +59,12 @@ def summary(rows: list[dict[str, str]]) -> tuple[float, ...]:
     return idle.mean(), *ranges[0], full.mean(), *ranges[1], float(np.median(memory)), float(len(rows))
 
 
+def years(rows: list[dict[str, str]]) -> tuple[int, int]:
+    """When the first and the last of these results were published."""
+    found = [int(r["published"][-4:]) for r in rows]
+    return min(found), max(found)
+
+
 def group(rows: list[dict[str, str]], patterns: dict[str, str]) -> dict[str, list[dict[str, str]]]:
     """Each result under the first pattern that its name matches and no earlier group took."""
     taken: dict[str, list[dict[str, str]]] = {name: [] for name in patterns}
@@ -76,7 +82,8 @@ def main() -> None:
         for name, members in group(rows, patterns).items():
             if members:
                 i, il, ih, f, fl, fh, g, n = summary(members)
-                print(f'    "{name}": ({i:.3f}, {il:.3f}, {ih:.3f}, {f:.3f}, {fl:.3f}, {fh:.3f}, {g:.2f}, {n:.0f}),')
+                row = f"({i:.3f}, {il:.3f}, {ih:.3f}, {f:.3f}, {fl:.3f}, {fh:.3f}, {g:.2f}, {n:.0f})"
+                print(f'    "{name}": {row}, {years(members)}')
         print()
     everything = [m for ms in group(rows, FAMILIES).values() for m in ms]
     print("all of these:", " ".join(f"{v:.3f}" for v in summary(everything)))

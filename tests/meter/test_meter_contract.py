@@ -139,5 +139,4 @@ def test_the_contract_can_fail(fault: str, test: str) -> None:
 
 
 def test_the_fakes_are_part_of_what_is_public() -> None:
-    assert testing.__all__ == sorted(testing.__all__, key=lambda name: (not name.isupper(), name))
-    assert all(hasattr(testing, name) for name in testing.__all__)
+    assert {"FakePowercap", "FakeZone", "Clock", "constant"} <= set(testing.__all__)

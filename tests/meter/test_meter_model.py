@@ -105,6 +105,8 @@ def test_the_table_is_in_order(rows: tuple[cpu_table.Coefficients, ...]) -> None
         assert row.idle_range[0] <= row.idle_w <= row.idle_range[1] < row.max_w
         assert row.max_range[0] <= row.max_w <= row.max_range[1]
         assert row.n >= 5
+        assert 2017 <= row.years[0] <= row.years[1] <= 2026
+        assert row.label in cpu_table._YEARS
 
 
 def test_the_table_is_what_the_results_give(shared_data: Path) -> None:
@@ -114,6 +116,7 @@ def test_the_table_is_what_the_results_give(shared_data: Path) -> None:
     full = np.mean([float(r["w_100"]) / float(r["threads"]) for r in rows])
     row = cpu_table.part(Processor("AMD EPYC 9654"))
     assert row is not None
+    assert row.years == (min(int(r["published"][-4:]) for r in rows), max(int(r["published"][-4:]) for r in rows))
     assert (row.idle_w, row.max_w, row.n) == (pytest.approx(idle, abs=5e-4), pytest.approx(full, abs=5e-4), len(rows))
 
 

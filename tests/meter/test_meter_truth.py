@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from trimwatt.meter import attribute, powercap, rapl
+from trimwatt.meter.fake import AMD_RANGE_UJ, INTEL_RANGE_UJ
 from trimwatt.meter.session import read
-from trimwatt.testing.meter import AMD_RANGE_UJ, INTEL_RANGE_UJ, FakePowercap, FakeZone, constant
+from trimwatt.testing.meter import FakePowercap, FakeZone, constant
 
 Row = tuple[list[FakeZone], float, float]
 

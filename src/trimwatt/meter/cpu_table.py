@@ -17,7 +17,8 @@ SOURCE = "SPECpower_ssj2008 results 2017-2026"
 class Coefficients:
     """idle_w and max_w a hardware thread, each with its 2.5 to 97.5 % range over `n` results.
 
-    gb_per_thread: memory whose draw is inside these watts (median). pattern: of the brand string.
+    gb_per_thread: memory whose draw is inside these watts (median). pattern: of the brand string. years: when the first
+    and the last of its results were published.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Coefficients:
     max_range: tuple[float, float]
     gb_per_thread: float
     n: int
+    years: tuple[int, int] = (2017, 2026)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,43 @@ class Processor:
     stepping: int | None = None
 
 
+# when the first and the last of a row's results were published
+_YEARS = {
+    "AMD EPYC Zen 1 (7xx1)": (2018, 2019),
+    "AMD EPYC Zen 2 (7xx2)": (2019, 2020),
+    "AMD EPYC Zen 3 (7xx3)": (2021, 2022),
+    "AMD EPYC Zen 4 (9xx4)": (2022, 2024),
+    "AMD EPYC Zen 4c small (8xx4)": (2023, 2024),
+    "AMD EPYC Zen 5 (9xx5)": (2024, 2026),
+    "Intel Xeon Skylake": (2017, 2019),
+    "Intel Xeon Cascade Lake": (2019, 2021),
+    "Intel Xeon Cooper Lake": (2020, 2021),
+    "Intel Xeon Ice Lake": (2021, 2023),
+    "Intel Xeon Sapphire Rapids": (2023, 2025),
+    "Intel Xeon Emerald Rapids": (2024, 2025),
+    "Intel Xeon Granite Rapids": (2025, 2026),
+    "Intel Xeon Sierra Forest": (2024, 2025),
+    "Ampere Altra": (2022, 2024),
+    "AMD EPYC 7742": (2019, 2020),
+    "AMD EPYC 7763": (2021, 2022),
+    "AMD EPYC 9654": (2022, 2024),
+    "AMD EPYC 9754": (2023, 2024),
+    "AMD EPYC 9845": (2024, 2026),
+    "AMD EPYC 9965": (2024, 2025),
+    "Intel Xeon 8180": (2017, 2019),
+    "Intel Xeon 8280": (2019, 2020),
+    "Intel Xeon 8380": (2021, 2022),
+    "Intel Xeon 8480+": (2023, 2024),
+    "Intel Xeon 8490H": (2023, 2025),
+    "Intel Xeon 8592+": (2024, 2025),
+    "Intel Xeon 6787P": (2025, 2026),
+    "Intel Xeon 6780E": (2024, 2025),
+}
+
+
 def _row(label: str, pattern: str, *v: float) -> Coefficients:
-    return Coefficients(label, pattern, v[0], (v[1], v[2]), v[3], (v[4], v[5]), v[6], int(v[7]))
+    years = _YEARS.get(label, (2017, 2026))
+    return Coefficients(label, pattern, v[0], (v[1], v[2]), v[3], (v[4], v[5]), v[6], int(v[7]), years)
 
 
 # the cloud parts named by letters (9R14, 8488C ...) are taken to be like the retail part beside them: not confirmed

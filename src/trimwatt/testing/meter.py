@@ -12,11 +12,9 @@ import pytest
 from trimwatt.energy import ORIGINS, Energy
 from trimwatt.meter import attribute
 from trimwatt.meter._base import Mark, Meter
-from trimwatt.meter.fake import AMD_RANGE_UJ, INTEL_RANGE_UJ, Clock, FakeMeter, FakePowercap, FakeZone, constant
+from trimwatt.meter.fake import Clock, FakeMeter, FakePowercap, FakeZone, constant
 
 __all__ = [
-    "AMD_RANGE_UJ",
-    "INTEL_RANGE_UJ",
     "Clock",
     "FakeMeter",
     "FakePowercap",
