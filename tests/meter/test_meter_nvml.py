@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trimwatt.meter import _nvml_library, nvml
+from trimwatt.meter import _nvml_library, _nvml_share, nvml
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.nvml import NvmlMeter
 from trimwatt.testing.meter import MeterContract
@@ -202,7 +202,7 @@ def test_a_library_without_the_counters_symbol(tmp_path: Path, monkeypatch: pyte
     assert "lacks this function" in nvml.probe()[0].detail
     a, b = _window(meter, 0.2)
     assert meter.between(a, b)["gpu-0"].joules == pytest.approx(200 * (b.time_s - a.time_s), rel=0.01)
-    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0.0, 0.5, 1.0)}
+    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0.0, 0.0, 1.0)}
 
 
 def test_no_gpu_is_no_meter(fake: FakeNvml) -> None:
@@ -214,7 +214,7 @@ def test_no_gpu_is_no_meter(fake: FakeNvml) -> None:
 def test_shares_by_pid_add_up(fake: FakeNvml) -> None:
     me = os.getpid()
     fake.show(
-        FakeGpu(), FakeGpu(), FakeGpu(), FakeGpu(),
+        FakeGpu(), FakeGpu(), FakeGpu(),
         processes=[FakeProcess(0, me, 60), FakeProcess(0, OTHER, 20), FakeProcess(1, me, 5), FakeProcess(2, OTHER, 50)],
     )  # fmt: skip
     meter = _open()
@@ -222,7 +222,20 @@ def test_shares_by_pid_add_up(fake: FakeNvml) -> None:
     mine, others = meter.shares(a, b, [me]), meter.shares(a, b, [OTHER])
     assert mine["gpu-0"] == pytest.approx((0.5, 0.75, 0.75), abs=0.02)
     assert mine["gpu-0"][1] + others["gpu-0"][1] == pytest.approx(1)
-    assert (mine["gpu-1"], mine["gpu-2"], mine["gpu-3"]) == ((1, 1, 1), (0, 0, 0), (0, 0, 0))
+    assert (mine["gpu-1"], mine["gpu-2"]) == ((1, 1, 1), (0, 0, 0))
+
+
+def test_an_empty_list_is_none_on_a_host_and_unknown_in_a_container(
+    fake: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = _open()
+    a, b = _window(meter, 0.2)
+    monkeypatch.setattr(_nvml_share, "_is_host", lambda: True)
+    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0, 0, 0)}
+    monkeypatch.setattr(_nvml_share, "_is_host", lambda: False)
+    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0, 0, 1)}
+    monkeypatch.setattr(_nvml_share, "_open_files", lambda pid: ["/dev/nvidiactl", "/dev/nvidia-uvm"])
+    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0, 1, 1)}
 
 
 def test_mig_is_read_once_and_shared_by_slices(fake: FakeNvml) -> None:
@@ -247,7 +260,7 @@ def test_hidden_gpus_are_counted_and_not_shared(fake: FakeNvml, monkeypatch: pyt
     a, b = _window(meter, 0.2)
     assert set(meter.between(a, b)) == {"gpu-0", "gpu-1"}
     # numbers of another namespace: whether the process is ours is not known, unless it cannot reach the GPU
-    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0, 0, 0), "gpu-1": (0, 0.5, 1)}
+    assert meter.shares(a, b, [os.getpid()]) == {"gpu-0": (0, 0, 0), "gpu-1": (0, 0, 1)}
 
 
 def test_a_module_is_said_to_be_one(fake: FakeNvml) -> None:

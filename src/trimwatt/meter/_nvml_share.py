@@ -15,7 +15,9 @@ from pathlib import Path
 from trimwatt.meter._nvml_library import Process
 
 Share = tuple[float, float, float]
-NONE, ALL, UNKNOWN = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.5, 1.0)
+NONE, ALL = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+# the number of the first namespace of processes, fixed in the kernel
+_HOST = "pid:[4026531836]"
 _SLICES = 7
 # a sample of use stands for the time since the one before, at most this long
 _SAMPLE_S = 1.0
@@ -55,9 +57,10 @@ def _spans(seen_us: int, times: list[int]) -> list[float]:
 def share(first: Use, last: Use, pids: Collection[int], may_use: bool) -> Share:
     """(least, likely, most) of the energy between two looks. may_use: these processes can reach this GPU at all."""
     held = {p: s - first.held_s.get(p, 0.0) for p, s in last.held_s.items() if s > first.held_s.get(p, 0.0)}
-    if last.listed_s <= first.listed_s or (held and not any(_is_here(p.pid) or p.pid in pids for p in held)):
+    unlisted = last.listed_s <= first.listed_s or not (held or _is_host())
+    if unlisted or (held and not any(_is_here(p.pid) or p.pid in pids for p in held)):
         # nobody could be listed, or by the numbers of another namespace
-        return UNKNOWN if may_use else NONE
+        return _unlisted(pids) if may_use else NONE
     own = {p: s for p, s in held.items() if p.pid in pids}
     if not own:
         return NONE
@@ -77,7 +80,7 @@ def _by_slices(own: Mapping[Process, float], held: Mapping[Process, float], slic
     mine = sum(_part(i, own, held) * slices.get(i, 1) for i in {p.instance for p in own} if i is not None)
     busy = sum(slices.get(i, 1) for i in {p.instance for p in held} if i is not None)
     if not mine or not busy:
-        return UNKNOWN
+        return 0.0, 0.5, 1.0
     made = max(busy, sum(slices.values()))
     return mine / max(made, _SLICES), mine / made, mine / busy
 
@@ -86,6 +89,27 @@ def _part(instance: int, own: Mapping[Process, float], held: Mapping[Process, fl
     return sum(s for p, s in own.items() if p.instance == instance) / sum(
         s for p, s in held.items() if p.instance == instance
     )
+
+
+def _unlisted(pids: Collection[int]) -> Share:
+    """All is likely where one of these processes has CUDA open; none is never sure: a child may have had it and ended."""
+    files = (file for pid in pids for file in _open_files(pid))
+    return (0.0, 1.0, 1.0) if "/dev/nvidia-uvm" in files else (0.0, 0.0, 1.0)
+
+
+def _open_files(pid: int) -> list[str]:
+    try:
+        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+
+
+def _is_host() -> bool:
+    """Whether processes are numbered as the driver numbers them; a container's list of them is often empty."""
+    try:
+        return os.readlink("/proc/self/ns/pid") == _HOST
+    except OSError:
+        return True
 
 
 def _is_here(pid: int) -> bool:

@@ -192,9 +192,11 @@ class NvmlMeter:
         if first.channel and last.channel:
             joules, doubt = last.channel.joules - first.channel.joules, last.channel.doubt_j - first.channel.doubt_j
             return _measured(joules, doubt)
+        if duration_s <= 0:
+            return _measured(0.0, 0.0)
         joules = max(0.0, last.joules - first.joules)
         step_s = (self._edges[domain].period_s if domain in self._edges else None) or SLOWEST_S
-        doubt = step_s * max(first.watts, last.watts, joules / duration_s if duration_s > 0 else 0.0)
+        doubt = step_s * max(first.watts, last.watts, joules / duration_s)
         return _measured(joules, doubt)
 
     def _read(self) -> dict[str, Moment]:
