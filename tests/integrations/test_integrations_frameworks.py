@@ -18,6 +18,16 @@ names = list(callback.energy.readings)
 rows = callback.energy.to_rows()
 print("\\n" + json.dumps({"names": names, "rows": rows, "faults": callback.energy.faults, **extra}))
 """
+# a sensor of known power: what a phase books is 50 W for as long as it lasts
+KNOWN = """
+import time
+from trimwatt.meter.fake import FakeMeter
+
+class Now:
+    now_s = property(lambda self: time.monotonic())
+
+SENSOR = FakeMeter(Now(), {"package-0": 50.0})
+"""
 # a sensor that cannot even begin: the training has to end as it would without
 LOST = "\ncallback = EnergyCallback(sensor=object())\n"
 
@@ -26,8 +36,9 @@ def told(code: str, folder: Path, module: str, **environment: str) -> dict[str, 
     """What the script's `callback` and `extra` say in the end."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
+    script = KNOWN + code + REPORT
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code + REPORT], cwd=folder, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "ignore", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120,
         env={**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -39,11 +50,10 @@ def holds_together(run: dict[str, Any], *names: str) -> None:
     assert run["faults"] == []
     assert run["names"] == list(names)
     for row in run["rows"]:
-        if row["joules"] is not None:
-            assert row["low"] <= row["joules"] <= row["high"]
-            assert row["origin"] in ("measured", "estimated", "mixed")
-            assert row["of"] in ("process", "machine")
-        assert row["duration_s"] > 0
+        assert row["low"] <= row["joules"] <= row["high"]
+        assert 0 < row["joules"] <= 50.01 * row["duration_s"]
+        assert row["origin"] in ("measured", "estimated", "mixed")
+        assert row["of"] in ("process", "machine")
     seconds = {name: row["duration_s"] for name, row in zip(run["names"], run["rows"], strict=True)}
     if "train" in seconds:
         assert sum(s for name, s in seconds.items() if name.startswith("epoch")) <= seconds["train"]
@@ -58,7 +68,7 @@ torch.manual_seed(0)
 size = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
 model = BertForSequenceClassification(BertConfig(vocab_size=64, max_position_embeddings=16, num_labels=2, **size))
 rows = [{"input_ids": row, "labels": row.sum() % 2} for row in torch.randint(0, 64, (32, 8))]
-callback = EnergyCallback()
+callback = EnergyCallback(SENSOR)
 seen = []
 
 class Last(TrainerCallback):
@@ -142,7 +152,7 @@ torch.manual_seed(0)
 rows = torch.utils.data.TensorDataset(torch.randn(64, 8), torch.randint(0, 2, (64,)))
 batches = torch.utils.data.DataLoader(rows, batch_size=16)
 quiet = dict(accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
-callback = EnergyCallback()
+callback = EnergyCallback(SENSOR)
 logger = CSVLogger(".")
 """
 
@@ -193,7 +203,7 @@ x = rng.normal(size=(64, 8)).astype("float32")
 y = (x[:, 0] > 0).astype("int64")
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
 model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-callback = EnergyCallback()
+callback = EnergyCallback(SENSOR)
 history = model.fit(x, y, epochs=2, validation_data=(x, y), callbacks=[callback], verbose=0).history
 model.evaluate(x, y, callbacks=[callback], verbose=0)
 model.predict(x, callbacks=[callback], verbose=0)
@@ -213,13 +223,14 @@ model.fit(x, y, callbacks=[callback], verbose=0)
 again = list(callback.energy.readings)[-4:]
 broken_off = callback.energy.readings["train (2)"].warnings
 callback.energy.phases = callback.energy.phases[:7]
-extra = {"history": sorted(history), "after": sorted(after), "epochs": len(history["loss"]), "left": left,
+extra = {"history": sorted(history), "after": [str(v[1]) for k, v in after.items() if "energy" in k],
+         "epochs": len(history["loss"]), "left": left,
          "again": again, "broken_off": broken_off, "said": len(lost.energy.faults)}
 """
     run = told(code, tmp_path, "keras", KERAS_BACKEND="torch")
     holds_together(run, "validate 0", "epoch 0", "validate 1", "epoch 1", "train", "validate", "predict")
     assert run["history"] == ["energy/joules", "energy/joules_high", "energy/joules_low", "loss", "val_loss"]
-    assert (run["after"], run["epochs"]) == (["loss"], 2)
+    assert (run["after"], run["epochs"]) == (["nan", "nan", "nan"], 2)
     assert run["said"] > 0
     # what the fit that failed left open ends when the next one begins, and says so
     assert run["left"] == 2
@@ -257,7 +268,7 @@ def net(callback):
         torch.nn.Linear, module__in_features=8, module__out_features=2, criterion=torch.nn.CrossEntropyLoss,
         max_epochs=2, callbacks=[("energy", callback)], verbose=0,
     )
-callback = EnergyCallback()
+callback = EnergyCallback(SENSOR)
 fitted = net(callback).fit(x, y)
 twin = pickle.loads(pickle.dumps(fitted))
 cloned = clone(fitted).fit(x, y)
@@ -265,6 +276,7 @@ lost = net(EnergyCallback(sensor=object())).fit(x, y)
 extra = {
     "history": fitted.history[:, "energy/joules"], "twin": list(dict(twin.callbacks_)["energy"].energy.readings),
     "cloned": cloned.history[:, "energy/joules_high"], "lost": len(lost.history),
+    "nan": str(lost.history[-1, "energy/joules"]),
     "names": [name for name in fitted.get_params() if name.startswith("callbacks__energy")],
 }
 extra["parameters"] = extra.pop("names")
@@ -273,6 +285,7 @@ extra["parameters"] = extra.pop("names")
     holds_together(run, "validate 0", "epoch 0", "validate 1", "epoch 1", "train")
     assert [row["within"] for row in run["rows"]] == ["epoch", "train", "epoch", "train", None]
     assert len(run["history"]) == len(run["cloned"]) == run["lost"] == 2
+    assert run["nan"] == "nan"
     assert run["twin"] == run["names"]
     assert run["parameters"] == ["callbacks__energy", "callbacks__energy__sensor"]
 
@@ -291,7 +304,7 @@ from trimwatt.integrations.fastai import EnergyCallback
 
 rows = [(torch.randn(8), torch.tensor(i % 2)) for i in range(64)]
 loaders = DataLoaders(DataLoader(rows, bs=16), DataLoader(rows, bs=16))
-callback = EnergyCallback()
+callback = EnergyCallback(SENSOR)
 learner = Learner(loaders, torch.nn.Linear(8, 2), loss_func=torch.nn.CrossEntropyLoss(), cbs=callback)
 with learner.no_logging():
     learner.fit(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import logging
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -58,6 +59,12 @@ class Phase:
         """The value of the tag `energy.source`: measured, estimated or mixed."""
         energy, _ = self.booked
         return energy.origin if energy else None
+
+
+def metrics_or_nan(phase: Phase | None) -> dict[str, float]:
+    """The same for a table that wants a value in each row: nan where nothing is known."""
+    names = ("energy/joules", "energy/joules_low", "energy/joules_high")
+    return {**dict.fromkeys(names, math.nan), **(phase.metrics() if phase else {})}
 
 
 @dataclass(eq=False)

@@ -190,7 +190,7 @@ def _emissions(grams: float | None, duration_s: float) -> dict[str, object]:
 
 def _parts(reading: Reading) -> dict[str, object]:
     """Energy in kWh and mean power in watts of each part that is known."""
-    kinds = {"cpu": ("cpu", "package"), "gpu": ("gpu",), "ram": ("dram",)}
+    kinds = {"cpu": ("cpu", "package"), "gpu": ("gpu",), "ram": ("dram", "memory")}
     found: dict[str, object] = {}
     for part, starts in kinds.items():
         whole = total([e for name, e in reading.domains.items() if name.startswith(starts)])

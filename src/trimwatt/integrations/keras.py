@@ -9,6 +9,7 @@ from typing import Any
 from trimwatt._imports import available, require
 from trimwatt.errors import InputError
 from trimwatt.integrations._callback import Hooks, harmless, joined
+from trimwatt.integrations._phases import metrics_or_nan
 
 
 class _ModelHooks(Hooks):
@@ -29,8 +30,8 @@ class _ModelHooks(Hooks):
     @harmless
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         phase = self.end_epoch()
-        if phase is not None and logs is not None:
-            logs.update(phase.metrics())
+        if logs is not None:
+            logs.update(metrics_or_nan(phase))
 
     @harmless
     def on_test_begin(self, logs: Any = None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from trimwatt._imports import require
 from trimwatt.integrations._callback import Hooks, harmless, joined
+from trimwatt.integrations._phases import metrics_or_nan
 
 
 class _NetHooks(Hooks):
@@ -32,8 +33,8 @@ class _NetHooks(Hooks):
     @harmless
     def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         self.energy.end("validate")
-        phase = self.end_epoch()
-        for name, value in (phase.metrics() if phase else {}).items():
+        # in each epoch, or the printed table misses a column and ends the training
+        for name, value in metrics_or_nan(self.end_epoch()).items():
             net.history.record(name, value)
 
     @harmless
