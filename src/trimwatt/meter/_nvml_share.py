@@ -92,7 +92,7 @@ def _part(instance: int, own: Mapping[Process, float], held: Mapping[Process, fl
 
 
 def _unlisted(pids: Collection[int]) -> Share:
-    """All is likely where one of these processes has CUDA open; none is never sure: a child may have had it and ended."""
+    """All is likely where one of these has CUDA open; none is not sure: a child may have had it, and ended."""
     files = (file for pid in pids for file in _open_files(pid))
     return (0.0, 1.0, 1.0) if "/dev/nvidia-uvm" in files else (0.0, 0.0, 1.0)
 
