@@ -59,3 +59,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext trimwatt` calls: the magics `%energy` and `%%energy`."""
+    from trimwatt.integrations import notebook
+
+    notebook.load(shell)

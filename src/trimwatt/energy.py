@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -52,6 +53,12 @@ class Energy:
     def __str__(self) -> str:
         low, high = units.joules(self.low), units.joules(self.high)
         return f"{units.joules(self.joules)} [{low} to {high}] {self.origin}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks, in their own colours."""
+        low, high = units.joules(self.low), units.joules(self.high)
+        interval = f"<span style='opacity:.7'>[{low} to {high}]</span>"
+        return f"<span><b>{units.joules(self.joules)}</b> {interval} {self.origin}</span>"
 
 
 def total(parts: list[Energy]) -> Energy | None:
@@ -137,3 +144,17 @@ class Reading:
             warnings=tuple(data["warnings"]),
             **given,
         )
+
+    def _repr_html_(self, title: str = "") -> str:
+        """A table for notebooks, in their own colours, light or dark; whatever a sensor or a title says is escaped."""
+        rows = {"process": self.process, "machine": self.energy}
+        cells = [(name, energy._repr_html_()) for name, energy in rows.items() if energy is not None]
+        cpu = "" if math.isnan(self.cpu_s) else f", {units.seconds(self.cpu_s)} of CPU"
+        memory = "" if self.peak_rss_bytes is None else f", {units.size(self.peak_rss_bytes)} of memory"
+        cells.append(("time", units.seconds(self.duration_s) + cpu + memory))
+        cells += [("note", html.escape(warning)) for warning in self.warnings]
+        body = "".join(
+            f"<tr><th style='text-align:left'>{n}</th><td style='text-align:left'>{v}</td></tr>" for n, v in cells
+        )
+        caption = f"<caption style='text-align:left'>{html.escape(title)}</caption>" if title else ""
+        return f"<table>{caption}{body}</table>"

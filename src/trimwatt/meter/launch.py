@@ -120,6 +120,8 @@ def ready() -> Iterator[None]:
 
 def start(command: Sequence[str], stdout_to_stderr: bool = False) -> Launched:
     """Start `command` (no shell). Raises NotStarted where there is no such program, or it cannot be run."""
+    if not command[0]:
+        raise not_started("", FileNotFoundError(errno.ENOENT, "empty"))
     before, own = frozenset(_children()), usage.peak_rss_bytes() or 0
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - _held()
     actions = [(os.POSIX_SPAWN_DUP2, 2, 1)] if stdout_to_stderr else []
@@ -137,7 +139,9 @@ def start(command: Sequence[str], stdout_to_stderr: bool = False) -> Launched:
 def not_started(name: str, error: OSError) -> NotStarted:
     """What a shell would say of a command that the system would not start."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return NotStarted(NOT_FOUND, f"{name or repr(name)}: there is no such command; look at its spelling and PATH")
+        return NotStarted(
+            NOT_FOUND, f"{name or 'an empty name'}: there is no such command; look at its spelling and PATH"
+        )
     if error.errno == errno.ENOEXEC:
         return NotStarted(NOT_EXECUTABLE, f"{name}: not a program; if it is a script, name its interpreter before it")
     return NotStarted(NOT_EXECUTABLE, f"{name}: cannot be run ({error.strerror}); `chmod +x` may be missing")
