@@ -17,6 +17,7 @@ LEVELS = (
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),
     ("evidence", {"compare", "profile"}),
     ("study", {"study"}),
+    ("gate", {"gate"}),
     ("output", {"report", "integrations"}),
     ("python", {"_api"}),
     ("edge", {"commands", "testing"}),

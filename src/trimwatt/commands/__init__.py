@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trimwatt.commands import compare, demo, measure, optimize, predict, report
+from trimwatt.commands import check, compare, demo, doctor, measure, optimize, predict, report
 from trimwatt.errors import TrimwattError
 
 __all__ = ["app", "main"]
@@ -29,8 +29,10 @@ app.command(
     context_settings={"allow_interspersed_args": False},
 )(measure.measure)
 app.command(short_help="Say which of two commands, or of several artifacts, takes less.")(compare.compare)
+app.command(short_help="Hold energy budgets, alone or against another commit.")(check.check)
 app.command(short_help="Build the report of a study again.")(report.report)
 app.command(short_help="Predict with a delivered model.")(predict.predict)
+app.command(short_help="Say which energy sensors there are, and what opens them.")(doctor.doctor)
 app.command(short_help="Show a whole study in about a minute.")(demo.demo)
 
 # every error of the command line's own parser

@@ -33,7 +33,8 @@ class CommandArm:
     """Runs `words` (no shell), each time in a fresh process, its output swallowed.
 
     parity: refuse one that prints something else from run to run, whose work may vary. show: pass on to stderr what it
-    prints. cwd, environment: where it runs and with what; as here unless given. Raises InputError, from any run, where it cannot be started, fails or (with parity) varies.
+    prints. cwd, environment: where it runs and with what; as here unless given. Raises InputError, from any run,
+    where it cannot be started, fails or (with parity) varies.
     """
 
     def __init__(
