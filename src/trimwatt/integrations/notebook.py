@@ -100,6 +100,4 @@ class Shown:
         return (f"{title}\n" if title else "") + page.text(self.reading)
 
     def _repr_html_(self) -> str:
-        from trimwatt.report import reading as page
-
-        return page.html(self.reading, self._title().strip())
+        return self.reading._repr_html_(self._title().strip())

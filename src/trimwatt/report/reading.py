@@ -29,11 +29,6 @@ def text(reading: Reading, carbon: dict[str, Any] | None = None, runs: dict[str,
     return "\n".join(lines + [_line("note", warning) for warning in reading.warnings])
 
 
-def html(reading: Reading, title: str = "") -> str:
-    """The same as a table for notebooks, in their own colours; nothing is loaded from elsewhere."""
-    return reading._repr_html_(title)
-
-
 def _line(name: str, value: str) -> str:
     return textwrap.fill(
         value, _WIDTH, initial_indent=f"{name:<{_MARGIN}}", subsequent_indent=" " * _MARGIN,
