@@ -94,10 +94,10 @@ class Shown:
         return self.name + (f" (medians of {self.runs} runs)" if self.runs > 1 else "")
 
     def __repr__(self) -> str:
-        from trimwatt.report import reading as page
+        from trimwatt.meter.windows import summary
 
         title = self._title().strip()
-        return (f"{title}\n" if title else "") + page.text(self.reading)
+        return "\n".join([*([title] if title else []), summary(self.reading), *self.reading.warnings])
 
     def _repr_html_(self) -> str:
         return self.reading._repr_html_(self._title().strip())
