@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
@@ -15,7 +19,7 @@ from hypothesis import strategies as st
 
 from trimwatt.energy import Energy
 from trimwatt.errors import SensorAbsent
-from trimwatt.meter import attribute, cpu_model, pick
+from trimwatt.meter import attribute, cpu_model, pick, usage, windows_tree
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.combined import Combined, as_combined
 from trimwatt.meter.cpu_model import CpuModel
@@ -193,15 +197,49 @@ def test_an_accelerator_that_does_not_say_whose_it_is_gives_an_interval_from_non
     assert (share.low, share.joules, share.high) == (0.0, pytest.approx(3000), pytest.approx(3150))
 
 
-def test_a_window_too_short_for_the_card_is_told_only_where_the_card_was_not_used() -> None:
+@pytest.mark.parametrize(
+    ("users", "is_open", "told"), [({1: 1.0}, True, True), (None, False, True), (None, True, False)]
+)
+def test_a_window_too_short_for_the_card_is_told_only_where_the_card_was_not_used(
+    users: dict[int, float] | None, is_open: bool, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
-    for users, told in (({1: 1.0}, True), (None, False)):
-        reading = read(*_window(FakeMeter(clock), Card(clock, users=users), seconds=0.05))
-        assert reading.energy is None
-        assert reading.needs_s == 0.1
-        assert (reading.process is not None) is told
-        assert set(reading.domains) == {"package-0", "dram-0"}
-        assert "too short for card, which resolves 100 ms" in reading.warnings[0]
+    monkeypatch.setattr(usage, "may_use_accelerator", lambda pids: is_open)
+    reading = read(*_window(FakeMeter(clock), Card(clock, users=users), seconds=0.05))
+    assert reading.energy is None
+    assert reading.needs_s == 0.1
+    assert (reading.process is not None) is told
+    assert set(reading.domains) == {"package-0", "dram-0"}
+    assert "too short for card, which resolves 100 ms" in reading.warnings[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what a process holds open")
+def test_who_may_use_an_accelerator() -> None:
+    assert not usage.may_use_accelerator({os.getpid(), 2**22 + 1})
+
+
+def test_a_child_that_used_the_card_and_ended_is_still_ones_own() -> None:
+    clock = Clock()
+    card = Card(clock)
+    with meter(sensor=Combined([FakeMeter(clock), card])) as m:
+        child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+        time.sleep(2 * windows_tree.EVERY_S)
+        child.communicate(b"\n")
+        card.users = {child.pid: 1.0}
+        clock.advance(10)
+    assert m.reading.process is not None
+    assert m.reading.process.low > 2800
+
+
+def test_a_module_that_counts_its_processor_too_is_not_added_to_it() -> None:
+    clock = Clock()
+    card = Card(clock, 500.0, users={os.getpid(): 1.0})
+    card.whole_modules = ("gpu-0",)  # type: ignore[attr-defined]
+    reading = read(*_window(FakeMeter(clock), card))
+    assert set(reading.domains) == {"module:package-0", "module:dram-0", "gpu-0"}
+    assert reading.energy is not None
+    assert reading.process is not None
+    assert reading.energy.joules == reading.process.joules == pytest.approx(5000)
 
 
 def test_a_battery_counts_only_where_nothing_narrower_is_read() -> None:

@@ -116,7 +116,11 @@ def _in_fork(work: Callable[[], bool]) -> bool:
     pid = os.fork()
     if pid == 0:
         signal.alarm(5)
-        os._exit(0 if work() else 1)
+        code = 1
+        try:
+            code = 0 if work() else 1
+        finally:
+            os._exit(code)
     return os.waitpid(pid, 0)[1] == 0
 
 
@@ -182,6 +186,7 @@ class TestProcesses:
         with meter() as m:
             child = context.Process(target=_spawned, args=(theirs,))
             child.start()
+            theirs.close()
             cpu_s = ours.recv()
             child.join()
         assert 0.05 <= cpu_s <= m.reading.cpu_s

@@ -24,6 +24,7 @@ from trimwatt.meter._base import Mark, Meter
 _IDLE_DOUBT = 2.0
 # the system counts the machine's CPU time in ticks of 10 ms
 _TICK_S = 0.01
+_LISTED_S = 1.0
 _ACCELERATORS = ("gpu", "tpu", "npu", "accelerator")
 # the whole machine at its plug, battery or input rail: all else lies inside
 _WHOLE = ("machine", "plug", "battery", "board")
@@ -136,7 +137,7 @@ def idle_cores(
     """`idle` without accelerators: what the reserved threads and share of the memory took without work."""
     claim = Claim(0.0, threads, (), memory)
     still = {d: e for d, e in summed(seen(meter, a, b)).items() if not is_accelerator(d)}
-    return _modelled(meter, a, b, claim, False, True) or _divided(still, a, b, claim, False, True)
+    return _processors(meter, still, a, b, claim, dynamic=False, idle=True)
 
 
 def process_share(
@@ -153,7 +154,8 @@ def process_share(
 
 
 def split(meter: Meter, a: Mark, b: Mark, cpu_s: Mapping[str, float]) -> dict[str, Energy]:
-    """The machine's energy in parts that add up to it: "idle", "others", and the dynamic part of each named process.
+    """The machine's energy in parts that add up to it: "rest", what it takes without work; "others", the work of
+    processes not named; and the dynamic part of each named process.
 
     cpu_s: CPU seconds of each in between. Accelerators are left out: `shares` of their sensor says whose they are.
     Empty where the meter read nothing.
@@ -168,7 +170,7 @@ def split(meter: Meter, a: Mark, b: Mark, cpu_s: Mapping[str, float]) -> dict[st
     work = _times(whole, (least, likely, most))
     used["others"] = max(0.0, busy - sum(used.values()))
     parts = {name: work.scaled(seconds / busy if busy else 0.0) for name, seconds in used.items()}
-    return {"idle": _times(whole, (1 - most, 1 - likely, 1 - least)), **parts}
+    return {"rest": _times(whole, (1 - most, 1 - likely, 1 - least)), **parts}
 
 
 def _terms(meter: Meter, a: Mark, b: Mark, claim: Claim, *, dynamic: bool, idle: bool) -> Energy | None:
@@ -176,10 +178,18 @@ def _terms(meter: Meter, a: Mark, b: Mark, claim: Claim, *, dynamic: bool, idle:
     domains = summed(seen(meter, a, b))
     still = {d: e for d, e in domains.items() if not is_accelerator(d)}
     moving = {d: e for d, e in domains.items() if is_accelerator(d)}
-    parts = [_modelled(meter, a, b, claim, dynamic, idle) or _divided(still, a, b, claim, dynamic, idle)]
+    parts = [_processors(meter, still, a, b, claim, dynamic, idle)]
     if moving:
         parts.append(_accelerated(meter, moving, a, b, claim, dynamic, idle))
     return total([part for part in parts if part is not None])
+
+
+def _processors(
+    meter: Meter, domains: Mapping[str, Energy], a: Mark, b: Mark, claim: Claim, dynamic: bool, idle: bool
+) -> Energy | None:
+    if not domains:
+        return None
+    return _modelled(meter, a, b, claim, dynamic, idle) or _divided(domains, a, b, claim, dynamic, idle)
 
 
 def _model(meter: Meter) -> Any:
@@ -214,15 +224,28 @@ def _divided(domains: Mapping[str, Energy], a: Mark, b: Mark, claim: Claim, dyna
 def _accelerated(
     meter: Meter, domains: Mapping[str, Energy], a: Mark, b: Mark, claim: Claim, dynamic: bool, idle: bool
 ) -> Energy | None:
-    tell = getattr(meter, "shares", None)
-    pids = usage.tree_pids() if claim.pids is None else claim.pids
-    shares: Mapping[str, Factor] = tell(a, b, pids) if tell else {}
+    shares = accelerator_shares(meter, a, b, domains, claim.pids)
     parts = []
     for domain, energy in domains.items():
-        least, likely, most = shares.get(domain, (0.0, 1.0, 1.0))
+        least, likely, most = shares[domain]
         low, mid, high = _accelerator_part(meter, domain, energy, b.time_s - a.time_s, dynamic, idle)
         parts.append(_times(energy, (least * low, likely * mid, most * high)))
     return total(parts)
+
+
+def accelerator_shares(
+    meter: Meter, a: Mark, b: Mark, domains: Collection[str], pids: Collection[int] | None = None
+) -> dict[str, Factor]:
+    """Which share of each accelerator these processes used; anything from none to all where nothing tells."""
+    tell = getattr(meter, "shares", None)
+    tree = usage.tree_pids() if pids is None else pids
+    told: Mapping[str, Factor] = tell(a, b, tree) if tell else {}
+    shares = {domain: told.get(domain, (0.0, 1.0, 1.0)) for domain in domains}
+    unsure = any(least == 0 and most > 0 for least, _, most in shares.values())
+    # sensors list processes now and then: of a short window the open devices tell more
+    if unsure and b.time_s - a.time_s < _LISTED_S and not usage.may_use_accelerator(tree):
+        return {d: (0.0, 0.0, 0.0) if s[0] == 0 else s for d, s in shares.items()}
+    return shares
 
 
 def _accelerator_part(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from trimwatt.energy import Energy
-from trimwatt.meter import usage
+from trimwatt.meter import attribute, usage
 from trimwatt.meter._base import Mark, Meter
 
 T = TypeVar("T")
@@ -72,13 +72,14 @@ class Combined:
 
     def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
         """The domains of all parts. One that an earlier part has already read is called "<sensor>:<domain>" and is
-        not counted."""
+        not counted; so is a processor inside a module whose counter covers it, "module:<domain>"."""
         merged: dict[str, Energy] = {}
         for part, domains in self.read(a, b):
             for domain, energy in domains.items():
                 name = domain if domain not in merged else f"{part.name}:{domain}"
                 merged.setdefault(name, energy)
-        return merged
+        modules = [d for part in self.parts for d in getattr(part, "whole_modules", ()) if d in merged]
+        return {f"module:{d}" if modules and _is_processor(d) else d: e for d, e in merged.items()}
 
     def read(self, a: Mark, b: Mark) -> list[tuple[Meter, dict[str, Energy]]]:
         """What each part read, nothing where it failed."""
@@ -164,6 +165,10 @@ def _tried(call: Callable[[], T]) -> tuple[T | None, str]:
 
 def _is_energy(energy: Energy) -> bool:
     return energy.low >= 0 and math.isfinite(energy.high)
+
+
+def _is_processor(domain: str) -> bool:
+    return attribute.counted(domain) and not attribute.is_accelerator(domain)
 
 
 def _oddities(part: Meter, domains: Mapping[str, Energy]) -> list[str]:

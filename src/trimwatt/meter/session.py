@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from trimwatt import units
-from trimwatt._imports import available
 from trimwatt.energy import Reading
 from trimwatt.errors import InputError
 from trimwatt.meter import cgroup as groups
 from trimwatt.meter import pick as _pick
-from trimwatt.meter import powercap, usage
+from trimwatt.meter import powercap, usage, windows_tree
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.combined import as_combined, resolution
 from trimwatt.meter.windows import MARGIN, coverage, read, summary
@@ -28,7 +27,7 @@ __all__ = ["coverage", "measure_callable", "meter", "metered", "read", "summary"
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_FRAMEWORKS = ("torch", "jax", "tensorflow", "cupy", "mlx")
+_FRAMEWORKS = ("torch", "jax", "tensorflow", "cupy")
 _LONGEST_S = 60.0
 
 
@@ -59,6 +58,8 @@ class meter:
         self._start: Mark | None = None
         self._is_open = False
         self._used_s = 0.0
+        self._said: tuple[str, ...] = ()
+        self._watch: windows_tree.Watch | None = None
         self._owner = os.getpid()
         self._reading: Reading | None = None
         if require is not None:
@@ -76,10 +77,13 @@ class meter:
         if self._is_open and self._owner == os.getpid():
             raise InputError("this window is already open; stop it first, or make another meter() for what is inside")
         self._reading = None
-        _synchronise()
+        self._said = _synchronise()
         self.sensor = self._given or _here()
         self._combined = as_combined(self.sensor)
         self._owner = os.getpid()
+        # only an accelerator's sensor knows processes by number
+        has_shares = any(hasattr(part, "shares") for part in self._combined.parts)
+        self._watch = windows_tree.begin(self._subject or usage.Own()) if has_shares else None
         self._used_s = 0.0 if self._subject is None else self._subject.cpu_s()
         self._start, self._is_open = self._combined.mark(), True
         return self
@@ -88,6 +92,8 @@ class meter:
         """End the window; raises InputError where it has not begun."""
         self._reading = self.so_far()
         self._is_open = False
+        if self._watch is not None:
+            windows_tree.end(self._watch)
         return self._reading
 
     def so_far(self) -> Reading:
@@ -96,10 +102,12 @@ class meter:
             raise InputError("this window is not open: start() it, or use `with meter()`")
         if self._owner != os.getpid():
             return _parents(self._owner)
-        _synchronise()
+        said = dict.fromkeys((*self._said, *_synchronise()))
         now = self._combined.mark()
         used = None if self._subject is None else self._subject.cpu_s() - self._used_s
-        return read(self._combined, self._start, now, self._subject, used)
+        pids = None if self._watch is None else self._watch.look()
+        found = read(self._combined, self._start, now, self._subject, used, pids)
+        return replace(found, warnings=(*found.warnings, *said)) if said else found
 
     def __enter__(self) -> meter:
         return self.start()
@@ -162,10 +170,13 @@ def _shared(root: Path, nvml: str | None, pid: int) -> Meter:
     return _pick.pick()
 
 
-def _synchronise() -> None:
+def _synchronise() -> tuple[str, ...]:
     """Wait for the work that loaded frameworks have queued on an accelerator, so that it falls into its window."""
-    if any(name in sys.modules for name in _FRAMEWORKS) and available("trimwatt.meter.sync"):
-        importlib.import_module("trimwatt.meter.sync").accelerators()
+    if not any(name in sys.modules for name in _FRAMEWORKS):
+        return ()
+    from trimwatt.meter import sync
+
+    return sync.accelerators()
 
 
 @overload

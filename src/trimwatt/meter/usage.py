@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,7 +95,8 @@ class Tree(Own):
         return frozenset() if self.gone() else tree_pids(self.pid)
 
     def peak_rss_bytes(self) -> int | None:
-        with contextlib.suppress(OSError, ValueError):
+        # a process that has ended and was not waited for has no such line
+        with contextlib.suppress(OSError, ValueError, IndexError):
             status = (_PROC / str(self.pid) / "status").read_text()
             return int(status.partition("VmHWM:")[2].split()[0]) * 1024
         return None
@@ -135,6 +136,30 @@ def tree_pids(pid: int | None = None) -> frozenset[int]:
     with contextlib.suppress(psutil.Error):
         return frozenset({top, *(child.pid for child in psutil.Process(top).children(recursive=True))})
     return frozenset({top})
+
+
+# what a program that uses an accelerator holds open: CUDA, ROCm, TPUs and others; management libraries do not
+_DEVICES = ("/dev/nvidia-uvm", "/dev/kfd", "/dev/accel", "/dev/vfio/")
+
+
+def may_use_accelerator(pids: Collection[int]) -> bool:
+    """Whether any of these processes holds an accelerator open, or cannot be looked into."""
+    if sys.platform != "linux":
+        return True
+    return any(_holds_device(pid) for pid in pids)
+
+
+def _holds_device(pid: int) -> bool:
+    try:
+        for entry in os.scandir(_PROC / str(pid) / "fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(entry.path).startswith(_DEVICES):
+                    return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _descendants(pid: str) -> Iterator[str]:

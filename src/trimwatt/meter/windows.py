@@ -18,10 +18,14 @@ _TELLS_S = 0.1
 MARGIN = 5
 
 
-def read(sensor: Meter, a: Mark, b: Mark, subject: usage.Subject | None = None, cpu_s: float | None = None) -> Reading:
+def read(
+    sensor: Meter, a: Mark, b: Mark, subject: usage.Subject | None = None, cpu_s: float | None = None,
+    processes: Collection[int] | None = None,
+) -> Reading:  # fmt: skip
     """All that a sensor tells of the time between two of its marks.
 
-    subject: whose share `process` is, this process's tree where none is named; cpu_s: its CPU seconds in between.
+    subject: whose share `process` is, this process's tree where none is named; cpu_s: its CPU seconds in between;
+    processes: those that belonged to it at any time, where more is known than who does now.
     A window too short for a sensor that the sum needs has no energy at all; `needs_s` and a warning name the duration.
     """
     whose = subject or usage.Own()
@@ -29,7 +33,9 @@ def read(sensor: Meter, a: Mark, b: Mark, subject: usage.Subject | None = None, 
     seen = attribute.seen(sensor, a, b)
     short, lost = _too_short(sensor, a, b)
     domains = {d: e for d, e in seen.items() if d not in lost}
-    pids = whose.pids() if any(attribute.is_accelerator(d) for d in seen) else frozenset()
+    pids: Collection[int] = frozenset()
+    if any(attribute.is_accelerator(domain) for domain in seen):
+        pids = whose.pids() if processes is None else processes
     untold = bool(short) and _is_used(lost, sensor, a, b, pids)
     claim = used, whose.threads(), pids, whose.memory_share()
     return Reading(
@@ -63,8 +69,7 @@ def _too_short(sensor: Meter, a: Mark, b: Mark) -> tuple[list[Meter], set[str]]:
 def _is_used(short: set[str], sensor: Meter, a: Mark, b: Mark, pids: Collection[int]) -> bool:
     """Whether the process may have used what the window is too short for; a card that it left alone is no matter."""
     cards = {domain for domain in short if attribute.is_accelerator(domain)}
-    tell = getattr(sensor, "shares", None)
-    shares = tell(a, b, pids) if tell and cards else {}
+    shares = attribute.accelerator_shares(sensor, a, b, cards, pids) if cards else {}
     return any(shares.get(domain, (0.0, 1.0, 1.0))[2] > 0 for domain in short)
 
 
