@@ -19,7 +19,7 @@ from trimwatt.energy import Energy
 from trimwatt.gate.config import Check
 from trimwatt.meter._base import Meter
 
-MOST_PAIRS, MOST_S, SITTING = 200, 120.0, 10
+MOST_PAIRS, MOST_S, SITTING = 200, 120.0, 5
 
 
 @dataclass(frozen=True)
