@@ -26,7 +26,7 @@ def compare(
     data: Annotated[str | None, typer.Option(help="Rows that the artifacts are asked with.")] = None,
     cap: Annotated[str | None, typer.Option(help="Most to spend: pairs (50), time (30s) or energy (200J).")] = None,
     precision: Annotated[str, typer.Option(help="Half-width of the interval at which to stop.")] = "2%",
-    parity: Annotated[bool, typer.Option("--parity/--no-parity", help="Refuse arms whose results differ.")] = True,
+    no_parity: Annotated[bool, typer.Option("--no-parity", help="Compare arms whose results differ too.")] = False,
     batch_size: Annotated[int, typer.Option(help="Rows a request, for artifacts.")] = 1,
     threads: Annotated[int, typer.Option(help="Cores that both arms of a pair are kept on.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 0,
@@ -64,7 +64,7 @@ def compare(
     from trimwatt.compare import api
 
     found = api.compare(
-        arms, data=data, budget=budget, precision=share, parity=parity, batch_size=batch_size, threads=threads,
+        arms, data=data, budget=budget, precision=share, parity=not no_parity, batch_size=batch_size, threads=threads,
         seed=seed, show=verbose,
     )  # fmt: skip
     if target is not None:

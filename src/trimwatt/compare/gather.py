@@ -69,7 +69,9 @@ def renewable(arms: Sequence[Arm]) -> bool:
 def renewed(ready: Sequence[Ready], plan: Plan) -> list[Ready]:
     """The arms in fresh processes, warmed up again where need be; their blocks keep their size."""
     cold = [isinstance(one.arm, Renewable) and one.arm.renew() for one in ready]
-    return [pairing.warm_up(r.arm, plan, r.count) if again else r for r, again in zip(ready, cold, strict=True)]
+    # how many requests fill a block is known, and what a first block costs more was seen to be gone after three
+    brief = replace(plan, warm_least=min(plan.warm_least, 3), warm_window=2, warm_most=6)
+    return [pairing.warm_up(r.arm, brief, r.count) if again else r for r, again in zip(ready, cold, strict=True)]
 
 
 def _caps(plan: Plan, meter: Meter | None) -> Callable[[int, float], Stop | None]:
