@@ -61,6 +61,20 @@ def test_ranks_with_cores_of_their_own_add_their_idle() -> None:
     assert _joules(ranks.reduce([_share(i, 50.0, cores=None) for i in range(8)]).process) == pytest.approx(440)
 
 
+def test_cores_that_overlap_count_once() -> None:
+    # two cores each at 20 J idle a core, one of them in common
+    shares = [_share(0, 50.0, cores=frozenset({0, 1})), _share(1, 50.0, cores=frozenset({1, 2}))]
+    assert _joules(ranks.reduce(shares).idle) == pytest.approx(60)
+
+
+def test_only_the_first_rank_of_a_node_keeps_the_machine() -> None:
+    reading = _share(0, 50.0).reading
+    assert ranks.share(reading, Rank(4, 0, 8, "b")).reading == reading
+    other = ranks.share(reading, Rank(5, 1, 8, "b")).reading
+    assert (other.energy, other.domains) == (None, {})
+    assert (other.process, other.marginal, other.idle) == (reading.process, reading.marginal, reading.idle)
+
+
 def test_two_nodes() -> None:
     shares = [_share(i, 50.0, node="ab"[i // 4], local=i % 4) for i in range(8)]
     whole = ranks.reduce(shares)
