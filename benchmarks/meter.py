@@ -62,7 +62,9 @@ def _torch_alone(folder: Path) -> Path:
 
 
 def _listed(pip: list[str]) -> list[Any]:
-    done = subprocess.run([*pip, "list", "--format", "json"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [p for p in [*pip, "list", "--format", "json"] if p != "-q"], capture_output=True, text=True, check=True
+    )
     return list(json.loads(done.stdout))
 
 

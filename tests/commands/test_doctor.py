@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -37,6 +38,29 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePowercap:
 @pytest.fixture
 def absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIMWATT_POWERCAP", str(tmp_path / "none"))
+
+
+@contextlib.contextmanager
+def _fed(tree: FakePowercap, idle_w: float, joules_per_cpu_s: float) -> Iterator[None]:
+    """Let the package's counter run with the clock and the machine's CPU time."""
+    stop, file = threading.Event(), tree.energy_file("intel-rapl:0")
+
+    def feed() -> None:
+        start, used = time.monotonic(), usage.machine_busy_s() or 0.0
+        while not stop.wait(0.003):
+            busy = (usage.machine_busy_s() or 0.0) - used
+            joules = idle_w * (time.monotonic() - start) + joules_per_cpu_s * busy
+            # renamed into place: no reader finds it empty
+            file.with_name("next").write_text(f"{round(joules * 1e6)}\n")
+            file.with_name("next").replace(file)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _close(tree: FakePowercap, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,20 +101,10 @@ def test_measured_can_be_required(run: Run, absent: None) -> None:
 
 
 def test_counters_that_run_are_measured(run: Run, tree: FakePowercap) -> None:
-    stop = threading.Event()
-
-    def feed() -> None:
-        while not stop.wait(0.01):
-            tree.advance(0.01)
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        code, out, _ = run("doctor", "--require", "measured")
-    finally:
-        stop.set()
-        thread.join()
-    assert code == 0 and "ready" in out and "package-0" in out and "measured" in out
+    with _fed(tree, 20.0, 0.0):
+        code, out, err = run("doctor", "--require", "measured")
+    assert code == 0, err + out
+    assert "ready" in out and "package-0" in out and "measured" in out
 
 
 def test_what_is_closed_comes_with_its_fix_and_why(run: Run, tree: FakePowercap, monkeypatch: Any) -> None:
@@ -169,23 +183,8 @@ def test_a_log_that_comes_later_calibrates(run: Run, absent: None, monkeypatch: 
 @pytest.mark.slow
 def test_counters_calibrate(run: Run, tree: FakePowercap, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    stop = threading.Event()
-
-    def feed() -> None:
-        start, used = time.monotonic(), usage.machine_busy_s() or 0.0
-        file = tree.energy_file("intel-rapl:0")
-        while not stop.wait(0.003):
-            joules = 12 * (time.monotonic() - start) + 7 * ((usage.machine_busy_s() or 0.0) - used)
-            file.with_name("next").write_text(f"{round(joules * 1e6)}\n")
-            file.with_name("next").replace(file)
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
+    with _fed(tree, 12.0, 7.0):
         code, out, err = run("doctor", "--calibrate", "--counters", "--phases", "6s", "--json")
-    finally:
-        stop.set()
-        thread.join()
     if code == 2 and "other programs keep it busy" in err:
         pytest.skip("this machine is too busy to calibrate")
     assert code == 0, err
