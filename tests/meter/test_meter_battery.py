@@ -95,6 +95,13 @@ def test_a_coarse_counter_is_within_its_interval(seconds: float, tmp_path: Path)
     assert any("short" in w for w in meter.warnings(a, b)) is (seconds < 300)
 
 
+def test_a_step_that_is_larger_than_what_was_drawn_is_in_the_interval(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path, watts=0.5, step_uwh=10_000)
+    meter = laptop.meter()
+    energy = meter.between(*_run(laptop, meter, 20))["battery"]
+    assert energy.low <= 10 <= energy.high
+
+
 def test_on_mains_there_is_nothing_and_it_is_said(tmp_path: Path) -> None:
     laptop = Laptop(tmp_path)
     laptop.status = "Charging"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import mmap
 import os
 import struct
 import sys
@@ -167,6 +168,29 @@ def test_the_system_call_counts_this_thread() -> None:
     # nanoseconds of this thread's CPU time
     assert (after - before) / 1e9 == pytest.approx(used, rel=0.05)
     assert _perf_event.read_event(descriptor) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="perf events are Linux's")
+def test_the_system_call_counts_the_event_that_was_named() -> None:
+    page_faults = 2
+    try:
+        descriptor = _perf_event.open_event(_perf_event.SOFTWARE, page_faults, 0, -1)
+    except OSError as error:
+        pytest.skip(f"this kernel lets this user open no software event: {error}")
+    try:
+        pages = mmap.mmap(-1, 4 * 1000 * mmap.PAGESIZE)
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+        before = _perf_event.read_event(descriptor)
+        for page in range(1000):
+            pages[page * mmap.PAGESIZE] = 1
+        after = _perf_event.read_event(descriptor)
+    finally:
+        os.close(descriptor)
+    assert before is not None
+    assert after is not None
+    # nanoseconds would be many more
+    assert 900 <= after - before < 5000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="perf events are Linux's")

@@ -215,8 +215,16 @@ def test_dram_without_its_package(bench: TREE) -> None:
     assert isinstance(picking.pick(), CpuModel)
 
 
-def test_a_counter_that_does_not_move_reads_zero(bench: TREE) -> None:
-    b = bench(FakeZone("intel-rapl:0", "package-0", constant(0)))
+def test_memory_that_does_not_move_reads_zero(bench: TREE) -> None:
+    b = bench(FakeZone("intel-rapl:0", "package-0", constant(50)), FakeZone("intel-rapl:0:0", "dram", constant(0)))
+    assert b.joules(1)["dram-0"] == 0
+
+
+def test_a_package_that_rests_for_a_moment_reads_zero(bench: TREE) -> None:
+    power = [50.0]
+    b = bench(FakeZone("intel-rapl:0", "package-0", lambda _: power[0]))
+    b.run(1)
+    power[0] = 0.0
     assert b.joules(1) == {"package-0": 0}
 
 

@@ -264,12 +264,15 @@ def test_a_clock_that_steps_back_makes_no_energy(tmp_path: Path, monkeypatch: py
     assert (energy.joules, energy.low >= 0) == (pytest.approx(50), True)
 
 
-def test_a_package_that_stands_still_is_not_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seconds", [0.05, 3])
+def test_a_package_that_stands_still_is_not_zero(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # as a virtual machine shows it, whose host counts nothing for it
     tree = FakePowercap(tmp_path, one(0))
     meter = _open(tree, monkeypatch)
     a = meter.mark()
-    tree.advance(3)
+    tree.advance(seconds)
     b = meter.mark()
     assert meter.between(a, b) == {}
     assert any("stood still" in w for w in meter.warnings(a, b))

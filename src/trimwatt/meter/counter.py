@@ -20,7 +20,8 @@ from trimwatt.meter.powercap import Zone
 _MOST_W = 5000.0
 # the most that a socket draws: how far a counter may have run while nobody looked
 _SOCKET_W = 1000.0
-# no processor draws nothing at all for this long: such a counter is dead, as virtual machines show them
+# no processor draws nothing at all for this long: such a counter is dead, as virtual machines show them. One that never
+# moved since it was opened is not given so long
 _STILL_S = 2.0
 
 
@@ -136,7 +137,7 @@ class CounterMeter:
         """
         duration_s = max(0.0, b.time_s - a.time_s)
         joules = self._joules(a, b)
-        alive = {d: j for d, j in joules.items() if not _is_still(d, j, duration_s)}
+        alive = {d: j for d, j in joules.items() if not self._is_still(d, j, duration_s, b)}
         names = mirror.names(alive, self._pairs, b.state.apart)
         return {names[d]: self._energy(j, duration_s, self._unseen(d, a, b)) for d, j in alive.items()}
 
@@ -152,7 +153,7 @@ class CounterMeter:
         said += [
             f"{d}: its counter stood still for {duration_s:.3g} s, so it is not read here; virtual machines show such"
             for d, j in joules.items()
-            if _is_still(d, j, duration_s)
+            if self._is_still(d, j, duration_s, b)
         ]
         said += [
             f"{d}: it was not looked at for so long that its counter may have wrapped unseen; the interval holds that"
@@ -172,6 +173,11 @@ class CounterMeter:
             for d in first.total_uj
             if d in last.total_uj and first.epoch[d] == last.epoch[d]
         }
+
+    def _is_still(self, domain: str, joules: float, duration_s: float, b: Mark) -> bool:
+        if joules > 0 or not domain.rpartition(":")[2].startswith("package"):
+            return False
+        return duration_s >= (_STILL_S if b.state.total_uj[domain] else self.resolution_s)
 
     def _unseen(self, domain: str, a: Mark, b: Mark) -> float:
         return float(b.state.unseen_uj.get(domain, 0) - a.state.unseen_uj.get(domain, 0)) / 1e6
@@ -209,7 +215,3 @@ class CounterMeter:
             return
         unseen = before.unseen + hidden_uj(step, zone.range_uj, elapsed_s)
         self._seen[domain] = _Seen(raw, before.total + step, unseen)
-
-
-def _is_still(domain: str, joules: float, duration_s: float) -> bool:
-    return joules == 0 and duration_s >= _STILL_S and domain.rpartition(":")[2].startswith("package")
