@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trimwatt.errors import TrialFailed
@@ -14,35 +15,104 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+
+@dataclass(frozen=True)
+class Part:
+    """A convolution or dense layer that makes ("out") or takes ("in") a group's channels.
+
+    places: its rows or columns, for each of which `channels` says the group's channel; a dense layer behind a picture
+    has many columns for one channel. through: whether it passes the channels on one by one (depthwise).
+    """
+
+    layer: str
+    side: str
+    places: tuple[int, ...]
+    channels: tuple[int, ...]
+    through: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Channels 0..channels-1 that can only be removed from all `parts` at once; named after the layer it starts at."""
+
+    layer: str
+    channels: int
+    parts: tuple[Part, ...]
+    found: Any = field(repr=False)
+
+    def of(self, side: str) -> list[Part]:
+        """The parts of one side, depthwise layers left out."""
+        return [part for part in self.parts if part.side == side and not part.through]
+
+
+Score = Callable[[Group], "torch.Tensor | None"]
 Kept = Callable[[str, int], int]
 
 
-def shrunk(model: nn.Module, rows: torch.Tensor, scope: str, importance: str, kept: Kept) -> nn.Module:
+def groups(model: nn.Module, rows: torch.Tensor, scope: str) -> list[Group]:
+    """All groups of a module in evaluation mode that `shrunk` could prune by `scope`, in the order they are met."""
+    return _found(_own(model), rows, scope)[1]
+
+
+def shrunk(model: nn.Module, rows: torch.Tensor, scope: str, score: Score, kept: Kept) -> nn.Module:
     """A copy of the module, in evaluation mode, with the least important channels gone.
 
-    rows: a few rows as the module takes them. scope: "inner" or "all"; importance: "l1" or "bn" (see
-    `technique.prune.channels`). kept(layer, channels): how many channels of a layer stay. The layers that give the
-    answer keep theirs. Raises TrialFailed where nothing is removed or what is left does not run.
+    rows: a few rows as the module takes them. scope: "inner" or "all" (see `technique.prune.channels`). score: of each
+    channel of a group, None to leave the group alone. kept(layer, channels): how many channels of a layer stay. The
+    layers that give the answer keep theirs. Raises TrialFailed where nothing is removed or what is left does not run.
     """
+
+    def gone(group: Group) -> Sequence[int]:
+        number = group.channels - kept(group.layer, group.channels)
+        value = score(group) if number else None
+        return () if value is None else [int(i) for i in value.argsort(stable=True)[:number]]
+
+    return without(model, rows, scope, gone)
+
+
+def without(model: nn.Module, rows: torch.Tensor, scope: str, gone: Callable[[Group], Sequence[int]]) -> nn.Module:
+    """A copy of the module, in evaluation mode, without the channels that `gone` names of each group; see `shrunk`."""
     import torch
 
-    module = copy.deepcopy(model).eval()
-    learns = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
-    module.requires_grad_(True)
+    module = _own(model)
+    learns = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     with torch.no_grad():
         before = module(rows).shape
-    removed = _remove_(module, rows, scope, importance, kept)
+    graph, found = _found(module, rows, scope)
+    removed = 0
+    for group in found:
+        chosen = list(gone(group))
+        removed += len(chosen)
+        if chosen:
+            root, how = group.found[0].dep.target.module, group.found[0].dep.handler
+            graph.get_pruning_group(root, how, chosen).prune()
     if not removed:
-        raise TrialFailed(
-            f"no channel can be removed: no layer has channels to spare by scope {scope!r}, {importance!r}"
-        )
+        raise TrialFailed(f"no channel can be removed: no layer has channels to spare by scope {scope!r}")
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(learns.get(name, True))
     _check(module, rows, before)
     return module
 
 
-def _remove_(module: nn.Module, rows: torch.Tensor, scope: str, importance: str, kept: Kept) -> int:
+def by_weight(importance: str) -> Score:
+    """Scores by weights alone: "l1" or "l2" norms over all layers of a group, or "bn", the normalization's scale."""
+    import torch_pruning
+
+    kinds = torch_pruning.importance
+    if importance == "bn":
+        score = kinds.BNScaleImportance()
+    else:
+        score = kinds.MagnitudeImportance(p={"l1": 1, "l2": 2}[importance])
+    return lambda group: score(group.found)
+
+
+def _own(model: nn.Module) -> nn.Module:
+    module = copy.deepcopy(model).eval()
+    module.requires_grad_(True)  # the graph of dependencies is read from gradients
+    return module
+
+
+def _found(module: nn.Module, rows: torch.Tensor, scope: str) -> tuple[Any, list[Group]]:
     import torch_pruning
     from torch import nn
 
@@ -53,37 +123,34 @@ def _remove_(module: nn.Module, rows: torch.Tensor, scope: str, importance: str,
         graph = torch_pruning.DependencyGraph().build_dependency(module, example_inputs=rows)
         layers = [nn.modules.conv._ConvNd, nn.Linear]
         found = list(graph.get_all_groups(ignored_layers=heads(module, rows, columns), root_module_types=layers))
-    score = _score(importance)
-    removed = 0
-    for group in found:
-        if not _prunable(graph, group, scope):
-            continue
-        root, how = group[0].dep.target.module, group[0].dep.handler
-        channels = graph.get_out_channels(root)
-        gone = channels - kept(names.get(root, "?"), channels)
-        value = score(group) if gone else None
-        if value is not None:
-            graph.get_pruning_group(root, how, value.argsort(stable=True)[:gone].tolist()).prune()
-            removed += gone
-    return removed
+    return graph, [_group(graph, one, names) for one in found if _prunable(graph, one, scope)]
 
 
-def _score(importance: str) -> Any:
-    import torch_pruning
+def _group(graph: Any, found: Any, names: dict[Any, str]) -> Group:
+    root = found[0].dep.target.module
+    parts = tuple(_part(item, names) for item in found if _is_layer(item.dep.target.module))
+    return Group(names.get(root, "?"), graph.get_out_channels(root), parts, found)
 
-    if importance == "bn":
-        return torch_pruning.importance.BNScaleImportance()
-    return torch_pruning.importance.MagnitudeImportance(p=1)
+
+def _part(item: Any, names: dict[Any, str]) -> Part:
+    layer, handler = item.dep.target.module, item.dep.handler
+    side = "in" if handler.__name__ == "prune_in_channels" else "out"
+    through = getattr(layer, "groups", 1) > 1
+    return Part(names.get(layer, "?"), side, tuple(item.idxs), tuple(item.root_idxs), through)
+
+
+def _is_layer(layer: Any) -> bool:
+    from torch import nn
+
+    return isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear))
 
 
 def _prunable(graph: Any, group: Any, scope: str) -> bool:
     """Whether a group may be pruned: no convolution in true groups, and inner ones if only those are asked."""
-    from torch import nn
-
     makers = 0
     for dependency, _ in group:
         layer = dependency.target.module
-        if not isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
+        if not _is_layer(layer):
             continue
         parts = getattr(layer, "groups", 1)
         if 1 < parts < getattr(layer, "out_channels", parts):

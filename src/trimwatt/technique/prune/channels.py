@@ -20,15 +20,19 @@ class PruneChannels(Technique):
 
     The layers that give the answer are left alone. Fine-tuning usually follows.
     share: of each layer's channels to remove, in (0, 1). scope: "inner" takes only channels that one layer makes and
-    that no shortcut adds to another's, "all" takes residual streams too. importance: "l1" (sum of absolute weights
-    over all layers that make or take the channel) or "bn" (the scale of its batch normalization). round_to: the
-    channels left are a multiple of this. recalibrate: estimate batch normalization anew on training rows.
+    that no shortcut adds to another's, "all" takes residual streams too. importance: "l1" or "l2" (norm of the weights
+    of all layers that make or take the channel), "bn" (the scale of its batch normalization), "taylor" or "hessian"
+    (first- or second-order change of the loss on training rows). round_to: the channels left are a multiple of this.
+    recalibrate: estimate batch normalization anew on training rows.
     """
 
     name: ClassVar[str] = "prune-channels"
     family: ClassVar[str] = "pruning"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
-    reference: ClassVar[str] = "Li et al. 2017, arXiv:1608.08710; Fang et al. 2023, arXiv:2301.12900"
+    reference: ClassVar[str] = (
+        "Li et al. 2017, arXiv:1608.08710; Molchanov et al. 2017, arXiv:1611.06440; "
+        "Theis et al. 2018, arXiv:1801.05787; Fang et al. 2023, arXiv:2301.12900"
+    )
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
 
     share: float = 0.5
@@ -41,7 +45,7 @@ class PruneChannels(Technique):
         if not 0 < self.share < 1:
             hint = f"; did you mean {self.share / 100:g}?" if 1 < self.share < 100 else ""
             raise InputError(f"share is in (0, 1), got {self.share:g}{hint}")
-        for name, known in (("scope", ("inner", "all")), ("importance", ("l1", "bn"))):
+        for name, known in (("scope", ("inner", "all")), ("importance", ("l1", "l2", "bn", "taylor", "hessian"))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {' or '.join(known)}, got {getattr(self, name)!r}")
         if self.round_to < 1:
@@ -62,12 +66,14 @@ class PruneChannels(Technique):
 def _prune(technique: PruneChannels, workload: Workload) -> Workload:
     require("torch_pruning", "torch", "Pruning channels")
     from trimwatt.framework.torch.groups import shrunk
+    from trimwatt.framework.torch.importance import scores
     from trimwatt.framework.torch.recalibrate import recalibrate_
     from trimwatt.framework.torch.run import example, sample, threads
     from trimwatt.framework.torch.size import team
 
     with threads(team(workload, RECALIBRATION_ROWS)):
-        module = shrunk(workload.model, example(workload), technique.scope, technique.importance, technique.kept)
+        score = scores(workload, technique.scope, technique.importance)
+        module = shrunk(workload.model, example(workload), technique.scope, score, technique.kept)
         if technique.recalibrate:
             recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
     return replace(workload, model=module)
