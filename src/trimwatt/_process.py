@@ -140,9 +140,9 @@ class Child:
         self.pid = self._launched.pid
         self._connection = Connection(ours.detach())
         self._closed = False
-        message = (os.getpid(), _search_path(), handler, dumps(args))
         try:
-            self._send(pickle.dumps(message))
+            # what cannot be pickled must not leave the process behind either
+            self._send(pickle.dumps((os.getpid(), _search_path(), handler, dumps(args))))
             self._reply(timeout_s)
         except BaseException:
             self.close()

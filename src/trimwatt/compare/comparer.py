@@ -174,9 +174,10 @@ def _stop(n: int, interval: Callable[[float], Interval], plan: Plan, early: bool
     """Why to stop after `n` pairs and at which level the interval is then reported, or None to go on."""
     if early and n in plan.early_looks and large(interval(plan.early_level), plan):
         return "the effect is large", plan.early_level
-    if plan.looks_at(n) and (why := settled(interval(plan.level), plan)):
-        return why, plan.level
-    return ("all pairs were used", plan.reported(n)) if n >= plan.most_pairs else None
+    level = plan.reported(n)
+    if plan.looks_at(n) and (why := settled(interval(level), plan)):
+        return why, level
+    return ("all pairs were used", level) if n >= plan.most_pairs else None
 
 
 @dataclass(frozen=True)

@@ -107,14 +107,14 @@ def finals(
 
 def _stop(rounds: Sequence[Round], plan: Plan, meter: Meter | None) -> Stop | None:
     """Stop once every arm but the cheapest is told from it, or as precisely as asked."""
-    n = len(rounds)
+    n, level = len(rounds), plan.reported(len(rounds))
     if plan.looks_at(n):
         basis, k = basis_of(rounds, meter), len(rounds[0].blocks)
         first = _cheapest(rounds, basis)
-        against = [evidence(rounds, i, first, basis).interval(plan.level) for i in range(k) if i != first]
+        against = [evidence(rounds, i, first, basis).interval(level) for i in range(k) if i != first]
         if all(settled(interval, plan) for interval in against):
-            return "every arm is settled against the cheapest", plan.level
-    return ("all pairs were used", plan.reported(n)) if n >= plan.most_pairs else None
+            return "every arm is settled against the cheapest", level
+    return ("all pairs were used", level) if n >= plan.most_pairs else None
 
 
 def _cheapest(rounds: Sequence[Round], basis: str) -> int:

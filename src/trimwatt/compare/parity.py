@@ -95,6 +95,8 @@ def _equal_share(a: Array, b: Array) -> float:
 
 def same(x: Any, y: Any) -> bool | None:
     """Whether two results are equal, floats up to a millionth; None where that cannot be told."""
+    if x is None or y is None:
+        return x is y
     if isinstance(x, float | np.floating) and isinstance(y, float | np.floating):
         return math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-12) or (math.isnan(x) and math.isnan(y))
     if hasattr(x, "__array__") and hasattr(y, "__array__"):
