@@ -97,6 +97,16 @@ def test_a_baseline_holds_on_its_host_and_for_its_work(repo: Path, tmp_path: Pat
         gate(repo, saved=saved, against="HEAD")
 
 
+def test_a_callable_stands_in_its_own_tree(repo: Path) -> None:
+    work = 'from pathlib import Path\nROWS = int(Path("rows").read_text())\ndef busy():\n    return sum(range(ROWS))\n'
+    (repo / "src" / "work.py").write_text(work, encoding="utf-8")
+    (repo / "rows").write_text("20000", encoding="utf-8")
+    repository.git(repo, "add", "-A")
+    repository.git(repo, "commit", "-q", "-m", "second")
+    (repo / "rows").write_text("60000", encoding="utf-8")
+    assert findings(gate(repo, against="HEAD", most_pairs=6))["energy HEAD"].status == "fail"
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}'])
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "b.json"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,18 +60,27 @@ def check(
     from trimwatt.gate import baseline as saved
     from trimwatt.gate import run
 
-    # a terminated run must still take its work tree away
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = run.Options(
         against=against, saved=saved.read(baseline) if baseline else None, most_s=most, most_pairs=pairs, seed=seed,
         strict=strict, progress=_output.say,
     )  # fmt: skip
-    ran = run.run(wanted, config.resolve().parent, options)
+    with _ending_cleanly():
+        ran = run.run(wanted, config.resolve().parent, options)
     _tell(ran.outcome.to_dict(), json, targets["markdown"])
     if save:
         _put(save, run.dumps(ran.baseline))
         _output.say(f"saved {save}")
     raise typer.Exit(ran.outcome.exit_code)
+
+
+@contextlib.contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """A terminated run must still take its work tree away."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _named(checks: tuple[Check, ...], names: list[str]) -> tuple[Check, ...]:
