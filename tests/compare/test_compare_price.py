@@ -137,3 +137,12 @@ def test_a_study_is_priced_by_family() -> None:
     assert rung.low is not None and rung.high is not None
     assert rung.low < 0.11 and rung.high > 0.38
     assert price.from_study({"trials": []}) == {}
+
+
+def test_a_cost_that_cannot_be_told_from_zero_is_no_price_in_words() -> None:
+    found = ladder([point("a", 1.0, 0.8, wide=0.1), point("b", 1.01, 0.9, wide=0.1)])
+    low = found.rungs[0].low
+    assert low is not None and low < 0
+    assert price.sentence(found) == "a is the cheapest; b adds 10 points at no cost that can be told from zero"
+    dear = price.sentence(ladder([point("a", 1, 0.8), point("b", 2, 0.9)]))
+    assert dear == "a is the cheapest; b adds 10 points at 100 mJ [100 mJ to 100 mJ] a point"

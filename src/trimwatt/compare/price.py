@@ -256,7 +256,7 @@ def sentence(found: Ladder) -> str:
     if not paid:
         return f"nothing above {found.first} is worth it: no gain can be told from zero"
     parts = [f"{found.first} is the cheapest"]
-    parts += [f"{r.name} adds {r.gain / found.point:.2g} points at {_price(r, found.unit)} a point" for r in paid]
+    parts += [f"{r.name} adds {abs(r.gain) / found.point:.2g} points at {_price(r, found.unit)}" for r in paid]
     if found.knee:
         parts.append(f"a point gets dear after {found.knee}")
     if no := [rung.name for rung in found.rungs if rung.worth != "yes"]:
@@ -268,5 +268,9 @@ def _price(rung: Rung, unit: str) -> str:
     from trimwatt import units
 
     values = [v for v in (rung.price, rung.low, rung.high) if v is not None]
+    if values[1] <= 0:
+        return "no cost that can be told from zero"
     show = units.joules if unit == "J" else units.seconds
-    return f"{show(values[0])} [{show(values[1])} to {show(values[2])}]" + ("" if unit == "J" else " of CPU")
+    return f"{show(values[0])} [{show(values[1])} to {show(values[2])}]" + (
+        " a point" if unit == "J" else " of CPU a point"
+    )
