@@ -32,12 +32,21 @@ class Zone:
             if attempt:
                 time.sleep(0.0005)
             try:
-                text = self.file.read_text()
-            except (OSError, ValueError):
+                text = contents(self.file)
+            except OSError:
                 return None
             if text.strip():
                 return _int(text)
         return None
+
+
+def contents(file: Path) -> bytes:
+    """The first bytes of a small file; half the time of Path.read_text, which every mark pays for every zone."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 64)
+    finally:
+        os.close(descriptor)
 
 
 def root() -> Path:
@@ -53,7 +62,7 @@ def read_int(file: Path) -> int | None:
         return None
 
 
-def _int(text: str) -> int | None:
+def _int(text: str | bytes) -> int | None:
     try:
         value = int(text)
     except ValueError:
