@@ -148,6 +148,7 @@ def _drawn(trace: Trace, number: int, rng: np.random.Generator) -> dict[str, Any
 
 def counted(hits: int, n: int) -> dict[str, Any]:
     """A share with Clopper and Pearson's bounds (two-sided 95 %), as if the n were independent."""
+    hits = int(hits)
     low, high = clopper_pearson(hits, n)
     return {"hits": hits, "n": n, "share": round(hits / n, 4), "low": round(low, 4), "high": round(high, 4)}
 
