@@ -21,13 +21,16 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.channels import PruneChannels
     from trimwatt.technique.prune.dense import PruneDense
-    from trimwatt.technique.quantize import StaticInt8
+    from trimwatt.technique.prune.magnitude import PruneMagnitude
+    from trimwatt.technique.prune.pattern import PrunePattern
+    from trimwatt.technique.quantize import DynamicInt8, StaticInt8, WeightOnly
     from trimwatt.technique.threshold import Threshold
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        Boosted, Distill, DistillTree, Ensemble, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours, PruneBlocks,
-        PruneChannels, PruneDense, SmallCnn, SmallResNet, StaticInt8, Threshold, TorchMlp, Train, Tree,
+        Boosted, Distill, DistillTree, DynamicInt8, Ensemble, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours,
+        PruneBlocks, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, SmallCnn, SmallResNet, StaticInt8,
+        Threshold, TorchMlp, Train, Tree, WeightOnly,
     )  # fmt: skip
 
 
@@ -53,4 +56,9 @@ def _step(entry: dict[str, Any]) -> Technique:
     known = {field.name for field in dataclasses.fields(kind)}
     if unknown := sorted(set(entry) - known):
         raise InputError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+    return kind(**{key: _frozen(value) for key, value in entry.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, those inside lists too."""
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
