@@ -9,7 +9,7 @@ from trimwatt.errors import TrialFailed
 from trimwatt.framework.onnx import _edit
 from trimwatt.workload import Workload
 
-_WEIGHTS = frozenset({1, 2, 3, 10, 11, 16})  # float, uint8, int8, float16, double, bfloat16
+_WEIGHTS = frozenset({1, 2, 3, 10, 11, 16, 21, 22})  # float, uint8, int8, float16, double, bfloat16, uint4, int4
 _TREES = frozenset({"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 _LEARNED = ("coefficients", "class_weights", "target_weights", "support_vectors", "intercepts")
 
@@ -71,7 +71,7 @@ def _node_macs(node: Any, shapes: dict[str, Any]) -> int:
         return int(math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:]))
     if kind in ("MatMul", "Gemm", "MatMulInteger", "QGemm", "FusedMatMul", "QLinearMatMul"):
         return int(math.prod(shapes[node.output[0]]) * _inner(node, shapes))
-    if kind in ("LSTM", "GRU", "RNN"):
+    if kind in ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"):
         steps = shapes[node.input[0]][0]
         return int(steps * (math.prod(shapes[node.input[1]]) + math.prod(shapes[node.input[2]])))
     if kind in ("LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor"):

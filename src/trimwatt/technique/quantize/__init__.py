@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trimwatt.technique.quantize.dynamic_int8 import DynamicInt8
 from trimwatt.technique.quantize.static_int8 import StaticInt8
+from trimwatt.technique.quantize.weight_only import WeightOnly
 
-__all__ = ["StaticInt8"]
+__all__ = ["DynamicInt8", "StaticInt8", "WeightOnly"]
