@@ -17,11 +17,13 @@ import pytest
 import trimwatt as tw
 from trimwatt.compare import parity
 from trimwatt.compare.api import planned
+from trimwatt.compare.arms import FunctionArm
 from trimwatt.compare.command import CommandArm
 from trimwatt.compare.finals import Finals
 from trimwatt.compare.given import kind_of, named
 from trimwatt.compare.result import Comparison
 from trimwatt.errors import InputError
+from trimwatt.testing.arm import ArmContract
 
 FEW: dict[str, Any] = {"budget": 8, "self_test": False}
 
@@ -255,3 +257,10 @@ def test_equal_and_not() -> None:
     assert parity.same(np.ones(2), np.ones(3)) is False
     assert parity.same(object(), object()) is None
     assert parity.same([object()], [object(), 1]) is False
+
+
+class TestFunctionArm(ArmContract):
+    @pytest.fixture
+    def arm(self) -> Iterator[FunctionArm]:
+        with FunctionArm(small, name="small") as opened:
+            yield opened
