@@ -17,6 +17,8 @@ from trimwatt.compare.statistics import clopper_pearson
 Array = np.ndarray[Any, Any]
 PLAN = planned(None, 0.02, 0.02, 1)
 EFFECTS = (1.03, 1.05, 1.10)
+# a comparison takes up to twenty: drawn from fewer, it would see the same ones again and take them for news
+_LEAST_SITTINGS = 20
 TAILS = ("normal", "t3", "t2", "spikes")
 
 
@@ -122,9 +124,13 @@ def draws(trace: Trace, number: int, rng: np.random.Generator) -> Iterator[tuple
 def drawn(traces: dict[str, Trace], number: int, seed: int = 0) -> dict[str, Any]:
     """False claims, coverage, power, and what a verdict takes, in `number` comparisons drawn from each trace."""
     rng = np.random.default_rng(seed)
-    states = {state: _drawn(trace, number, rng) for state, trace in traces.items()}
+    usable = {state: trace for state, trace in traces.items() if len(trace.sittings) >= _LEAST_SITTINGS}
+    if not usable:
+        raise SystemExit(f"no trace has {_LEAST_SITTINGS} sittings: give the parts quiet and busy more --runs")
+    states = {state: _drawn(trace, number, rng) for state, trace in usable.items()}
     hits, n = (sum(s["false_claims"][key] for s in states.values()) for key in ("hits", "n"))
-    return {"states": states, "false_claims": counted(hits, n)}
+    short = {state: len(trace.sittings) for state, trace in traces.items() if state not in usable}
+    return {"states": states, "false_claims": counted(hits, n), "too_few_sittings": short}
 
 
 def _drawn(trace: Trace, number: int, rng: np.random.Generator) -> dict[str, Any]:
