@@ -215,8 +215,8 @@ def test_a_counter_that_runs_while_it_is_read(tmp_path: Path, monkeypatch: pytes
             most = tree.counter("intel-rapl:0")
             domains = meter.between(a, b)
             assert "package-0" in domains, meter.warnings(a, b)
-            # a file may be a write behind what it stands for
-            slack = 20 * 0.05 + (most - before_last + after_first - least) / 1e6
+            # a file may be a write behind what it stands for, and a write as late as a busy machine makes it
+            slack = 20 * max(0.05, 2 * tree.longest_s) + (most - before_last + after_first - least) / 1e6
             assert abs(domains["package-0"].joules - (before_last - after_first) / 1e6) <= slack
 
 

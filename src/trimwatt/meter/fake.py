@@ -79,7 +79,8 @@ class FakePowercap:
     """A tree as the kernel shows it, below `folder`: zones nested under devices/virtual/powercap, flat links to all of
     them under class/powercap, and in each zone a `subsystem` link that leads back up.
 
-    `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`.
+    `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`. `longest_s`:
+    how far apart the counters were moved at most while they were `fed`; a busy machine may stall that thread.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class FakePowercap:
         self.root = folder / "class" / "powercap"
         self.clock = clock or Clock()
         self.zones = {zone.key: zone for zone in zones}
-        self.step_s = step_s
+        self.step_s, self.longest_s = step_s, 0.0
         self._drawn_uj = {zone.key: 0.0 for zone in zones}
         self._folders = {zone.key: folder / "devices" / "virtual" / "powercap" / _nested(zone.key) for zone in zones}
         self._make()
@@ -143,6 +144,7 @@ class FakePowercap:
         before = time.monotonic()
         while not end.wait(every_s):
             now = time.monotonic()
+            self.longest_s = max(self.longest_s, now - before)
             self.advance(now - before)
             before = now
 
