@@ -17,20 +17,21 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
+    from trimwatt.technique.factorize import Cp, Svd, Tucker
     from trimwatt.technique.lower import Lower
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.channels import PruneChannels
     from trimwatt.technique.prune.dense import PruneDense
     from trimwatt.technique.prune.magnitude import PruneMagnitude
     from trimwatt.technique.prune.pattern import PrunePattern
-    from trimwatt.technique.quantize import DynamicInt8, StaticInt8, WeightOnly
+    from trimwatt.technique.quantize import DynamicInt8, Equalise, MixedInt8, StaticInt8, WeightOnly
     from trimwatt.technique.threshold import Threshold
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        Boosted, Distill, DistillTree, DynamicInt8, Ensemble, FineTune, Fit, Forest, Linear, Lower, Mlp, Neighbours,
-        PruneBlocks, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, SmallCnn, SmallResNet, StaticInt8,
-        Threshold, TorchMlp, Train, Tree, WeightOnly,
+        Boosted, Cp, Distill, DistillTree, DynamicInt8, Ensemble, Equalise, FineTune, Fit, Forest, Linear, Lower,
+        MixedInt8, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, SmallCnn,
+        SmallResNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
     )  # fmt: skip
 
 
