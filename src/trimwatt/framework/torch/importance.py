@@ -46,7 +46,7 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
     module.requires_grad_(True)
     total = {group.layer: torch.zeros(group.channels) for group in found if _read(group)}
     batches = 0
-    for loss in _losses(workload, module):
+    for loss in losses(workload, module):
         module.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         batches += 1
@@ -56,8 +56,8 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
     return {name: value / max(1, batches) for name, value in total.items()}
 
 
-def _losses(workload: Workload, module: nn.Module) -> Iterator[torch.Tensor]:
-    """The loss of batch after batch of training rows."""
+def losses(workload: Workload, module: nn.Module) -> Iterator[torch.Tensor]:
+    """The loss of batch after batch of training rows, for gradients; nothing is learned from them here."""
     split = learned(workload).sample(ROWS, workload.seed)
     judge = criterion(workload, split.y, from_scratch=False)
     targets = judge.targets(split.y)
