@@ -79,8 +79,8 @@ class FakePowercap:
     """A tree as the kernel shows it, below `folder`: zones nested under devices/virtual/powercap, flat links to all of
     them under class/powercap, and in each zone a `subsystem` link that leads back up.
 
-    `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`. `longest_s`:
-    how far apart the counters were moved at most while they were `fed`; a busy machine may stall that thread.
+    `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`.
+    `longest_s`: how far apart the counters were moved at most while they were `fed`; a busy machine stalls that thread.
     """
 
     def __init__(
