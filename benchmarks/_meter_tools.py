@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -159,7 +160,9 @@ def main() -> None:
             found = measure(tool, task, float(rest[0]) if rest else 0.0)
     except BaseException as error:  # whatever a tool raises is what it answers
         found = {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
-    # carbontracker's and codecarbon's threads may hold the process up
+    # helpers that a tool leaves would hold our output open, and its threads this process
+    for child in multiprocessing.active_children():
+        child.kill()
     sys.__stdout__.write(json.dumps(found) + "\n")  # type: ignore[union-attr]
     sys.__stdout__.flush()  # type: ignore[union-attr]
     os._exit(0)

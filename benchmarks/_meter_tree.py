@@ -96,6 +96,8 @@ def main() -> None:
     ready.wait()
     try:
         ran = subprocess.run([*command, str(ROWS[row][0])], capture_output=True, text=True, timeout=90)
+    except subprocess.TimeoutExpired:
+        ran = subprocess.CompletedProcess(command, -1, "", "it did not end within 90 s")
     finally:
         done.set()
         thread.join()
