@@ -17,7 +17,7 @@ from trimwatt.framework.onnx import lower, scores
 from trimwatt.framework.torch import lowrank, macs, parameters
 from trimwatt.technique import apply
 from trimwatt.technique._base import Technique
-from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
+from trimwatt.technique.architecture import SmallCnn, TorchMlp
 from trimwatt.technique.factorize import Cp, Svd, Tucker, _bayes, _dense, cp, tucker
 from trimwatt.technique.train import Train
 from trimwatt.testing.samples import digits
@@ -66,7 +66,7 @@ class TestCp(TechniqueContract):
 
     @pytest.fixture
     def workload(self) -> Workload:
-        return apply(SmallResNet(width=8), digits("image", 300))
+        return apply(SmallCnn(8), digits("image", 300))
 
 
 def layer(kernel: int = 3, stride: int = 1, bias: bool = True, inputs: int = 6, out: int = 9) -> lowrank.Layer:

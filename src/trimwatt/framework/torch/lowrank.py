@@ -24,7 +24,7 @@ class Layer:
     """A layer as it ran on one row. before, after: how many places of a row it reads and writes (pixels, say)."""
 
     name: str
-    module: nn.Module
+    module: Any
     before: int
     after: int
 
@@ -114,7 +114,7 @@ def _ran(module: nn.Module, row: torch.Tensor) -> dict[nn.Module, tuple[int, int
 
 @dataclass
 class Moments:
-    """Sums over all places of all rows of what a layer answered: their number, the sum (out,), the products (out, out)."""
+    """Over all places of all rows of what a layer answered: how many, the sum (out,), the products (out, out)."""
 
     number: int
     total: Array
@@ -170,7 +170,7 @@ def dense(layer: Any, first: Array, second: Array, bias: Array | None) -> nn.Seq
 
 
 def convolution(layer: Any, weight: Array, bias: Array | None, spatial: bool, groups: int = 1) -> nn.Module:
-    """A convolution with `weight` (out, in / groups, *kernel). spatial: it strides, pads and dilates as `layer` does."""
+    """A convolution with `weight` (out, in / groups, *kernel). spatial: it moves as `layer` does."""
     kind, kernel = type(layer), weight.shape[2:]
     how: dict[str, Any] = {}
     if spatial:

@@ -16,16 +16,20 @@ def rank(matrix: Array) -> int:
     The global solution of fully observed empirical variational Bayesian matrix factorization, the size of the noise
     chosen by the same free energy: Nakajima, Sugiyama, Babacan and Tomioka 2013, JMLR 14, 1-37, theorem 2 and (29).
     """
-    from scipy.linalg import svdvals
-
     short, long = sorted(matrix.shape)
-    squares = svdvals(np.asarray(matrix, dtype=np.float64)) ** 2
-    if squares[0] <= 0:
+    found = squares(matrix)[:short]
+    if found[0] <= 0:
         return 0
-    ratio = short / long
-    least = _least(ratio)
-    noise = _noise(squares, short, long, least)
-    return int(np.sum(squares > long * noise * least))
+    least = _least(short / long)
+    return int(np.sum(found > long * _noise(found, short, long, least) * least))
+
+
+def squares(matrix: Array) -> Array:
+    """Squared singular values of a matrix (l, m), l of them, falling."""
+    wide = np.asarray(matrix, dtype=np.float64)
+    gram = wide @ wide.T if len(wide) <= wide.shape[1] else wide.T @ wide
+    values = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0)
+    return np.concatenate([values, np.zeros(len(wide) - len(values))])
 
 
 def _least(ratio: float) -> float:
@@ -33,33 +37,33 @@ def _least(ratio: float) -> float:
     from scipy.optimize import brentq
 
     def balance(tau: float) -> float:
-        return sum(np.log1p(z) / z - 0.5 for z in (tau, tau / ratio))
+        return float(sum(np.log1p(z) / z - 0.5 for z in (tau, tau / ratio)))
 
     tau = brentq(balance, 1e-6, 100.0)
     return float((1 + tau) * (1 + ratio / tau))
 
 
-def _noise(squares: Array, short: int, long: int, least: float) -> float:
+def _noise(found: Array, short: int, long: int, least: float) -> float:
     """The variance of the noise at which the free energy is lowest; it has several valleys, so the range is searched.
 
     The smallest singular values are noise at any rate, and all of them together bound it from above.
     """
     ratio = short / long
     most = min(int(np.ceil(short / (1 + ratio))) - 1, short - 1)
-    tail = squares[most:]
-    high = squares.sum() / (short * long)
-    low = max(squares[min(most, short - 1)] / (long * least), tail.mean() / long, high * 1e-12)
+    tail = found[most:]
+    high = found.sum() / (short * long)
+    low = max(found[min(most, short - 1)] / (long * least), tail.mean() / long, high * 1e-12)
     edges = np.log(low), np.log(max(high, low))
     for _ in range(_ZOOMS):
         grid = np.linspace(*edges, _GRID)
-        best = int(np.argmin(_free_energy(squares, np.exp(grid), long, ratio, least)))
+        best = int(np.argmin(_free_energy(found, np.exp(grid), long, ratio, least)))
         edges = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
     return float(np.exp(grid[best]))
 
 
-def _free_energy(squares: Array, noise: Array, long: int, ratio: float, least: float) -> Array:
+def _free_energy(found: Array, noise: Array, long: int, ratio: float, least: float) -> Array:
     """Up to a factor and a constant, for each entry of `noise`."""
-    x = np.maximum(squares[None, :] / (long * noise[:, None]), 1e-300)
+    x = np.maximum(found[None, :] / (long * noise[:, None]), 1e-300)
     signal = np.where(x > least, x, least)
     half = signal - (1 + ratio)
     tau = (half + np.sqrt(np.maximum(half**2 - 4 * ratio, 0))) / 2

@@ -88,7 +88,7 @@ def _cost(technique: Factorizing, option: Option) -> int:
 
 
 def _within(technique: Factorizing, choices: Sequence[Choice]) -> dict[str, Option | None]:
-    """The least energy lost, summed over layers, within the budget: one price of cost for all layers, found by halving."""
+    """The least energy lost, summed over layers, within the budget: one price of cost for all, found by halving."""
     most = technique.keep * sum(_cost(technique, choice.whole) for choice in choices)
     tables = {c.name: [c.whole, *(o for o in c.options if o.cheaper(c.whole))] for c in choices}
     best: dict[str, Option] = {}

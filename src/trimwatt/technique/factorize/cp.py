@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from trimwatt.framework.torch.lowrank import Layer
 
 _TRIED = 6
-_ROUNDS = 50
+_GLANCE = 8
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,19 @@ def _torch(technique: Cp, workload: Workload) -> Workload:
 
     module, row = evaluated(workload.model), example(workload, 1)
     found = lowrank.find(module, row, is_convolution, technique.heads)
-    fitted: dict[str, dict[int, list[Array]]] = {layer.name: {} for layer in found.layers}
-    choices = [_choice(layer, fitted[layer.name]) for layer in found.layers]
+    choices = [_choice(layer) for layer in found.layers]
     ranks = choose(technique, choices)
     tell(technique, list(ranks), found.left | {c.name: NOT_SMALLER for c in choices if c.name not in ranks})
     chains: dict[str, nn.Module] = {
-        layer.name: chain(layer, fitted[layer.name][ranks[layer.name][0]])
+        layer.name: chain(layer, fit(layer.weight, ranks[layer.name][0]))
         for layer in found.layers
         if layer.name in ranks
     }
     return replace(workload, model=lowrank.replaced(module, chains, row))
 
 
-def _choice(layer: Layer, fitted: dict[int, list[Array]]) -> Choice:
-    """Ranks spread evenly over those that shrink the layer, with that of variational Bayes; their fits go to `fitted`."""
+def _choice(layer: Layer) -> Choice:
+    """Ranks spread evenly over those that shrink the layer, and that of variational Bayes, each fitted in a hurry."""
     out, inputs, *kernel = layer.weight.shape
     size = int(np.prod(kernel))
     each = inputs + size + out, inputs * layer.before + (size + out) * layer.after
@@ -71,22 +71,24 @@ def _choice(layer: Layer, fitted: dict[int, list[Array]]) -> Choice:
     tried = {int(rank) for rank in np.linspace(0, most, _TRIED + 1)[1:]} | {min(bayes, most)}
     options = []
     for rank in sorted(tried - {0}):
-        fitted[rank] = fit(layer.weight, rank)
-        lost = float(np.sum((layer.weight - whole(fitted[rank], layer.weight.shape)) ** 2) / np.sum(layer.weight**2))
+        rest = layer.weight - whole(fit(layer.weight, rank, _GLANCE), layer.weight.shape)
+        lost = float(np.sum(rest**2) / max(np.sum(layer.weight**2), 1e-300))
         options.append(Option((rank,), lost, rank * each[1], rank * each[0]))
     return Choice(
         layer.name, Option((), 0.0, layer.weight.size * layer.after, layer.weight.size), tuple(options), (bayes,)
     )
 
 
-def fit(weight: Array, rank: int) -> list[Array]:
+def fit(weight: Array, rank: int, rounds: int = _ROUNDS) -> list[Array]:
     """Factors (out, rank), (in, rank) and (kernel, rank) of a kernel, by alternating least squares."""
     from tensorly.decomposition import parafac
 
     folded = weight.reshape(*weight.shape[:2], -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a rank above a side's size is no mistake here
-        found = parafac(folded, rank, n_iter_max=_ROUNDS, init="svd", tol=1e-9, random_state=0, l2_reg=0)
+        found = parafac(
+            folded, rank, n_iter_max=rounds, init="svd", svd="symeig_svd", tol=1e-9, random_state=0, l2_reg=0
+        )
     weights, factors = found
     parts = [np.asarray(factor) for factor in factors]
     return _balanced([parts[0] * weights, *parts[1:]])
