@@ -20,18 +20,20 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.factorize import Cp, Svd, Tucker
     from trimwatt.technique.lower import Lower
     from trimwatt.technique.prune.blocks import PruneBlocks
+    from trimwatt.technique.prune.budget import PruneBudget
     from trimwatt.technique.prune.channels import PruneChannels
     from trimwatt.technique.prune.dense import PruneDense
     from trimwatt.technique.prune.magnitude import PruneMagnitude
     from trimwatt.technique.prune.pattern import PrunePattern
+    from trimwatt.technique.prune.recurrent import PruneRecurrent
     from trimwatt.technique.quantize import DynamicInt8, Equalise, MixedInt8, StaticInt8, WeightOnly
     from trimwatt.technique.threshold import Threshold
     from trimwatt.technique.train import FineTune, Train
 
     return (
         Boosted, Cp, Distill, DistillTree, DynamicInt8, Ensemble, Equalise, FineTune, Fit, Forest, Linear, Lower,
-        MixedInt8, Mlp, Neighbours, PruneBlocks, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, SmallCnn,
-        SmallResNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
+        MixedInt8, Mlp, Neighbours, PruneBlocks, PruneBudget, PruneChannels, PruneDense, PruneMagnitude, PrunePattern,
+        PruneRecurrent, SmallCnn, SmallResNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
     )  # fmt: skip
 
 

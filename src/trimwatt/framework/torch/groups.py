@@ -50,7 +50,7 @@ Kept = Callable[[str, int], int]
 
 
 def groups(model: nn.Module, rows: torch.Tensor, scope: str) -> list[Group]:
-    """All groups of a module in evaluation mode that `shrunk` could prune by `scope`, in the order they are met."""
+    """All groups of a module in evaluation mode that `shrunk` could prune by `scope`, in the module's order."""
     return _found(_own(model), rows, scope)[1]
 
 
@@ -63,11 +63,15 @@ def shrunk(model: nn.Module, rows: torch.Tensor, scope: str, score: Score, kept:
     """
 
     def gone(group: Group) -> Sequence[int]:
-        number = group.channels - kept(group.layer, group.channels)
-        value = score(group) if number else None
-        return () if value is None else [int(i) for i in value.argsort(stable=True)[:number]]
+        return lowest(group, score, group.channels - kept(group.layer, group.channels))
 
     return without(model, rows, scope, gone)
+
+
+def lowest(group: Group, score: Score, number: int) -> list[int]:
+    """The `number` channels of a group that score least; none where the group has no score."""
+    value = score(group) if number > 0 else None
+    return [] if value is None else [int(i) for i in value.argsort(stable=True)[:number]]
 
 
 def without(model: nn.Module, rows: torch.Tensor, scope: str, gone: Callable[[Group], Sequence[int]]) -> nn.Module:
@@ -123,7 +127,9 @@ def _found(module: nn.Module, rows: torch.Tensor, scope: str) -> tuple[Any, list
         graph = torch_pruning.DependencyGraph().build_dependency(module, example_inputs=rows)
         layers = [nn.modules.conv._ConvNd, nn.Linear]
         found = list(graph.get_all_groups(ignored_layers=heads(module, rows, columns), root_module_types=layers))
-    return graph, [_group(graph, one, names) for one in found if _prunable(graph, one, scope)]
+    place = {name: k for k, name in enumerate(names.values())}
+    made = [_group(graph, one, names) for one in found if _prunable(graph, one, scope)]
+    return graph, sorted(made, key=lambda group: place.get(group.layer, 0))
 
 
 def _group(graph: Any, found: Any, names: dict[Any, str]) -> Group:

@@ -1,0 +1,1 @@
+"""Where a model spends its time on this host."""
