@@ -14,7 +14,10 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 
 
 def _ours() -> tuple[type[Technique], ...]:
-    from trimwatt.technique.architecture import SmallCnn, SmallResNet, TorchMlp
+    from trimwatt.technique.architecture import (
+        DeepResNet, EfficientNet, MobileNetV1, MobileNetV2, MobileNetV3, ShuffleNetV2, SmallCnn, SmallResNet,
+        SqueezeNet, TorchMlp,
+    )  # fmt: skip
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.factorize import Cp, Svd, Tucker
@@ -31,6 +34,7 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.train import FineTune, Train
 
     return (
+        DeepResNet, EfficientNet, MobileNetV1, MobileNetV2, MobileNetV3, ShuffleNetV2, SqueezeNet,
         Boosted, Cp, Distill, DistillTree, DynamicInt8, Ensemble, Equalise, FineTune, Fit, Forest, Linear, Lower,
         MixedInt8, Mlp, Neighbours, PruneBlocks, PruneBudget, PruneChannels, PruneDense, PruneMagnitude, PrunePattern,
         PruneRecurrent, SmallCnn, SmallResNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
