@@ -215,7 +215,7 @@ def test_stale_sizes_in_the_file_do_no_harm() -> None:
     ("wrong", "message"),
     [
         ({"activations": "int4"}, "activations is 'uint8' or 'int8', got 'int4'"),
-        ({"method": "max"}, "method is one of minmax, percentile, entropy, got 'max'"),
+        ({"method": "max"}, "method is one of minmax, percentile, entropy, mse, got 'max'"),
         ({"keep_float": "last"}, r"keep_float is a tuple of layers, got 'last'; write \('last',\)"),
         ({"calibration_rows": 0}, "calibration_rows is a whole number from 1, got 0"),
     ],

@@ -191,7 +191,7 @@ def test_what_dynamic_int8_refuses() -> None:
     with pytest.raises(TrialFailed, match="quantized already"):
         apply(DynamicInt8(), apply(DynamicInt8(), work))
     kept = apply(DynamicInt8(keep_float=("layer1",)), work)
-    assert operators(kept.model)["MatMulInteger"] == operators(kept.model)["Gemm"] == 1
+    assert operators(kept.model)["MatMulInteger"] == operators(kept.model)["MatMul"] == 1
 
 
 def test_what_few_bits_refuse() -> None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from trimwatt.technique import _graph
 
+_ACTIVATIONS = ("Clip", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
+
 
 def flatten_biases(graph: Any) -> None:
     """Biases (1, out) as (out,) (in place): the quantizer knows no others."""
@@ -24,6 +26,28 @@ def open_edges(model: Any, kinds: frozenset[str]) -> None:
     """Drop conversions that nothing needs (in place). kinds: operators that have an int8 kernel."""
     _take_bytes_as_they_are(model.graph)
     _answer_in_float(model.graph, kinds)
+    stay_float(model.graph)
+
+
+def stay_float(graph: Any) -> None:
+    """Put a clip that clips nothing before float layers between quantized values (in place).
+
+    ONNX Runtime takes a float layer that reads and feeds 8-bit values for one that was forgotten, and rounds its
+    weights by itself, with one step for all: worse than if it had been quantized. A node in between stops it.
+    """
+    makers, takers, known = _graph.makers(graph), _graph.takers(graph), _graph.arrays(graph)
+    for node in _graph.layers(graph):
+        reader = makers.get(node.input[0])
+        if reader is None or reader.op_type != "DequantizeLinear" or known[node.input[1]].dtype != np.float32:
+            continue
+        following = takers[node.output[0]]
+        while len(following) == 1 and following[0] is not None and following[0].op_type in _ACTIVATIONS:
+            following = takers[following[0].output[0]]
+        if any(taker is not None and taker.op_type == "QuantizeLinear" for taker in following):
+            low = _graph.constant(graph, f"{node.name}/lowest", np.finfo(np.float32).min, np.float32)
+            clip = _graph.node("Clip", [node.input[0], low], f"{node.name}/as it is")
+            _graph.put(graph, _graph.index(graph, node), [clip])
+            graph.node[_graph.index(graph, node)].input[0] = clip.output[0]
 
 
 def _take_bytes_as_they_are(graph: Any) -> None:

@@ -76,13 +76,15 @@ def _check(graph: Any, kept: Sequence[str]) -> None:
 def _quantized(technique: DynamicInt8, model: Any) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # the quantizer splits dense layers with a bias and names the product anew
+    kept = [name + end for name in technique.keep_float for end in ("", "_MatMul")]
     with tempfile.TemporaryDirectory(prefix="trimwatt-") as folder, _graph.silence():
         path = Path(folder) / "dynamic.onnx"
         try:
             quantize_dynamic(
                 model, str(path), op_types_to_quantize=list(_KINDS), per_channel=technique.per_channel,
                 reduce_range=technique.reduce_range, weight_type=QuantType.QInt8,
-                nodes_to_exclude=list(technique.keep_float), extra_options={"MatMulConstBOnly": True},
+                nodes_to_exclude=kept, extra_options={"MatMulConstBOnly": True},
             )  # fmt: skip
         except Exception as error:  # the quantizer raises ValueError, RuntimeError, AssertionError and protobuf's own
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

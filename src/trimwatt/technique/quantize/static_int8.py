@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import _edit
 from trimwatt.technique import _graph
 from trimwatt.technique._base import Technique, applies_to
-from trimwatt.technique.quantize import _calibration, _clean, _edges
+from trimwatt.technique.quantize import _bias, _calibration, _clean, _edges, _ranges
 from trimwatt.workload import Array, Workload
 
 Activations = Literal["uint8", "int8"]
-Method = Literal["minmax", "percentile", "entropy"]
-_METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+Method = Literal["minmax", "percentile", "entropy", "mse"]
+_METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy", "mse": "MinMax"}
 _SMALL = 8192
 # operators with an int8 kernel on CPUs; softmax and gates stay in float, where 8 bits cost answers and save nothing
 _KINDS = frozenset({
@@ -34,16 +37,17 @@ class StaticInt8(Technique):
 
     activations: 8-bit type between layers; which is fast depends on the CPU, and by a factor of two, so both are
     tried. per_channel: a scale for each output channel of a weight. keep_float: layers left in float, by node name
-    or as "first", "last". method: how ranges are found on `calibration_rows` training rows. reduce_range: weights
-    of 7 bits, for CPUs without VNNI, whose 8-bit products overflow. clean: first rewrite what stands around the
-    layers so that pixels enter as they are and shortcuts stay in int8 (see `_clean`). float_head: leave small dense
-    layers that end a convolutional network in float, where int8 takes longer and costs answers.
+    or as "first", "last". method: how ranges are found on `calibration_rows` training rows; "mse" takes those whose
+    squared error is least. reduce_range: weights of 7 bits, for CPUs without VNNI, whose 8-bit products overflow.
+    clean: first rewrite what stands around the layers so that pixels enter as they are and shortcuts stay in int8
+    (see `_clean`). float_head: leave small dense layers that end a convolutional network in float, where int8 takes
+    longer and costs answers. correct_bias: put into each bias what rounding adds to its channel on average.
     """
 
     name: ClassVar[str] = "static-int8"
     family: ClassVar[str] = "quantization"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
-    reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877"
+    reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2019, arXiv:1906.04721"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})
     gives: ClassVar[str | None] = "onnx"
 
@@ -55,6 +59,7 @@ class StaticInt8(Technique):
     reduce_range: bool = False
     clean: bool = True
     float_head: bool = True
+    correct_bias: bool = False
 
     def __post_init__(self) -> None:
         if self.activations not in ("uint8", "int8"):
@@ -87,8 +92,24 @@ def _adds_in_16_bits() -> bool:
     return "avx2" in flags and "vnni" not in flags
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is quantized: the float model as `parsed` and rewritten, rows by its input names, and nodes left alone."""
+
+    workload: Workload
+    parsed: Any
+    given: dict[str, Array]
+    kept: list[str]
+
+
 @applies_to(StaticInt8, "onnx")
 def _onnx(technique: StaticInt8, workload: Workload) -> Workload:
+    plan = planned(technique, workload)
+    return replace(plan.workload, model=_graph.finished(quantized(technique, plan)))
+
+
+def planned(technique: StaticInt8, workload: Workload) -> Plan:
+    """The float model made ready; raises TrialFailed where it holds nothing to quantize."""
     require("onnxruntime", "onnx", "Static int8")
     model = _graph.tidy(workload.model)
     _quantizable(model.graph)
@@ -101,12 +122,21 @@ def _onnx(technique: StaticInt8, workload: Workload) -> Workload:
     if technique.clean:
         model = _clean.cleaned(model, given, enter)
     _edges.flatten_biases(model.graph)
+    if technique.correct_bias:
+        _bias.add(model.graph)
     _graph.drop_unused(model.graph)
     kept = [*_kept(model.graph, technique.keep_float), *_inside_gelu(model.graph)]
     kept += _small_head(model.graph) if technique.float_head else []
-    model = _quantized(technique, model, given, kept)
+    return Plan(workload, model, given, kept)
+
+
+def quantized(technique: StaticInt8, plan: Plan) -> Any:
+    """The parsed int8 model; its layers have the names they have in the float one."""
+    model = _quantized(technique, copy.deepcopy(plan.parsed), plan.given, plan.kept)
     _edges.open_edges(model, _KINDS)
-    return replace(workload, model=_graph.finished(model))
+    if technique.correct_bias:
+        _bias.correct(model, plan.parsed, plan.given)
+    return model
 
 
 def _quantizable(graph: Any) -> None:
@@ -158,7 +188,9 @@ def _quantized(technique: StaticInt8, model: Any, given: dict[str, Array], kept:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     # histograms need every activation of a chunk at once, ranges do not
-    chunk = 32 if technique.method == "minmax" else 8
+    chunk = 8 if technique.method in ("percentile", "entropy") else 32
+    found = _ranges.least_squares(model, given, _KINDS) if technique.method == "mse" else {}
+    ranges = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in found.items()}
     with tempfile.TemporaryDirectory(prefix="trimwatt-") as folder, _graph.silence():
         path = Path(folder) / "int8.onnx"
         try:
@@ -168,7 +200,7 @@ def _quantized(technique: StaticInt8, model: Any, given: dict[str, Array], kept:
                 activation_type=QuantType.QUInt8 if technique.activations == "uint8" else QuantType.QInt8,
                 weight_type=QuantType.QInt8, nodes_to_exclude=kept, op_types_to_quantize=sorted(_KINDS),
                 calibrate_method=getattr(CalibrationMethod, _METHODS[technique.method]),
-                extra_options={"CalibStridedMinMax": 1, "MatMulConstBOnly": True},
+                extra_options={"CalibStridedMinMax": 1, "MatMulConstBOnly": True, "TensorQuantOverrides": ranges},
             )  # fmt: skip
         except Exception as error:  # the quantizer raises ValueError, RuntimeError, AssertionError and protobuf's own
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
