@@ -180,12 +180,13 @@ def _columns(name: str, spoilt: torch.Tensor, cells: tuple[Cell, ...], units: in
     return found
 
 
-def gates(layer: nn.RNNBase) -> int:
+def gates(layer: Any) -> int:
     """How many gates each unit has: rows of its weights come gate by gate."""
-    return int(layer.weight_hh_l0.shape[0]) // layer.hidden_size
+    rows: int = layer.weight_hh_l0.shape[0]
+    return rows // int(layer.hidden_size)
 
 
-def rows_of(layer: nn.RNNBase, kept: torch.Tensor) -> torch.Tensor:
+def rows_of(layer: Any, kept: torch.Tensor) -> torch.Tensor:
     """Rows of the weights of units `kept`, all gates."""
     import torch
 
