@@ -1,4 +1,4 @@
-"""EfficientNet, and its compound scaling of depth, width and resolution under a budget. Layers named as in torchvision."""
+"""EfficientNet, and compound scaling of depth, width and resolution under a budget. Layers named as in torchvision."""
 
 from __future__ import annotations
 

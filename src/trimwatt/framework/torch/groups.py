@@ -83,14 +83,13 @@ def without(model: nn.Module, rows: torch.Tensor, scope: str, gone: Callable[[Gr
     with torch.no_grad():
         before = module(rows).shape
     graph, found = _found(module, rows, scope)
-    removed = 0
-    for group in found:
-        chosen = list(gone(group))
-        removed += len(chosen)
+    # all are chosen before any is removed: a group's places behind a concatenation move when its neighbour shrinks
+    picked = [(group, list(gone(group))) for group in found]
+    for group, chosen in picked:
         if chosen:
             root, how = group.found[0].dep.target.module, group.found[0].dep.handler
             graph.get_pruning_group(root, how, chosen).prune()
-    if not removed:
+    if not any(chosen for _, chosen in picked):
         raise TrialFailed(f"no channel can be removed: no layer has channels to spare by scope {scope!r}")
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(learns.get(name, True))

@@ -14,7 +14,7 @@ EPS = 1e-3
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of the paper's tables 1 and 2. halving: at which of the five places it stands, None where it keeps size."""
+    """A line of the tables. halving: at which of the five places it stands, None where it keeps the size."""
 
     kernel: int
     expanded: int
