@@ -15,13 +15,22 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 
 def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.architecture import (
-        DeepResNet, EfficientNet, MobileNetV1, MobileNetV2, MobileNetV3, ShuffleNetV2, SmallCnn, SmallResNet,
-        SqueezeNet, TorchMlp,
+        DeepResNet,
+        EfficientNet,
+        MobileNetV1,
+        MobileNetV2,
+        MobileNetV3,
+        ShuffleNetV2,
+        SmallCnn,
+        SmallResNet,
+        SqueezeNet,
+        TorchMlp,
     )  # fmt: skip
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.factorize import Cp, Svd, Tucker
     from trimwatt.technique.lower import Lower
+    from trimwatt.technique.oneshot import Gptq, ObsChannels, ObsWeights
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.budget import PruneBudget
     from trimwatt.technique.prune.channels import PruneChannels
@@ -29,15 +38,16 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.prune.magnitude import PruneMagnitude
     from trimwatt.technique.prune.pattern import PrunePattern
     from trimwatt.technique.prune.recurrent import PruneRecurrent
-    from trimwatt.technique.quantize import DynamicInt8, Equalise, MixedInt8, StaticInt8, WeightOnly
+    from trimwatt.technique.quantize import DynamicInt8, Equalise, MixedInt8, Qat, StaticInt8, WeightOnly
     from trimwatt.technique.threshold import Threshold
     from trimwatt.technique.train import FineTune, Train
 
     return (
-        DeepResNet, EfficientNet, MobileNetV1, MobileNetV2, MobileNetV3, ShuffleNetV2, SqueezeNet,
-        Boosted, Cp, Distill, DistillTree, DynamicInt8, Ensemble, Equalise, FineTune, Fit, Forest, Linear, Lower,
-        MixedInt8, Mlp, Neighbours, PruneBlocks, PruneBudget, PruneChannels, PruneDense, PruneMagnitude, PrunePattern,
-        PruneRecurrent, SmallCnn, SmallResNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
+        Boosted, Cp, DeepResNet, Distill, DistillTree, DynamicInt8, EfficientNet, Ensemble, Equalise, FineTune, Fit,
+        Forest, Gptq, Linear, Lower, MixedInt8, Mlp, MobileNetV1, MobileNetV2, MobileNetV3, Neighbours, ObsChannels,
+        ObsWeights, PruneBlocks, PruneBudget, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, PruneRecurrent,
+        Qat, ShuffleNetV2, SmallCnn, SmallResNet, SqueezeNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree,
+        Tucker, WeightOnly,
     )  # fmt: skip
 
 

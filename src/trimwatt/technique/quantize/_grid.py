@@ -56,7 +56,7 @@ def store(graph: Any, node: Any, levels: Array, step: Array, bits: int, block: i
     convolution = node.op_type == "Conv"
     content = (levels.reshape(shape) if convolution else levels.T).astype(np.int8)
     if not convolution:
-        _set(node, "transB", None)
+        set_attribute(node, "transB", None)
     scale = step[:, :: block or step.shape[1]]
     scale = scale[:, 0] if block is None else scale.T
     inputs = [_put(graph, f"{node.name}/levels", content, bits)]
@@ -88,7 +88,7 @@ def _put(graph: Any, name: str, content: Array, bits: int) -> str:
     return stored
 
 
-def _set(node: Any, name: str, content: int | None) -> None:
+def set_attribute(node: Any, name: str, content: int | None) -> None:
     """Give a node's attribute a whole number, or none (in place)."""
     from onnx import helper
 
