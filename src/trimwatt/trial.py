@@ -45,6 +45,8 @@ class Ratio:
 class Trial:
     """A row of the study. Absent figures are None, never 0.
 
+    on_front: not dominated, that is beaten on both cost and quality by another candidate, in 95 % of resamples of rows
+    and ratios; dominated: in which share of them it was. rank: by cost, {"value", "low", "high"}, 1 is the cheapest.
     floor_margin: what the validation rows can resolve, in the metric's unit. cost: energy of its own steps and its
     ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds. started, finished: ISO 8601 in UTC.
     key: content address of recipe, runtime, scenario and seed.
@@ -64,6 +66,8 @@ class Trial:
     floor_test: FloorTest | None = None
     floor_margin: float | None = None
     on_front: bool = False
+    dominated: float | None = None
+    rank: dict[str, int] | None = None
     quality: Quality | None = None
     test_quality: Quality | None = None
     energy_per_prediction: Energy | None = None

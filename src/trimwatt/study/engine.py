@@ -30,6 +30,7 @@ from trimwatt.trial import Ratio, Trial
 from trimwatt.workload import Array, Workload
 
 Event = Callable[..., None]
+ANSWERS = "validation.npy"
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Engine:
         self.candidates: dict[str, Candidate] = {}
         self.pace_s = 3.0
         self._val: Array = np.empty(0)
+        self.answers: dict[str, Array] = {}
         self._baseline_id = ""
 
     # budget
@@ -123,7 +125,7 @@ class Engine:
         self.bench.call_s = 0.8 * self.unspent_s()
         with self.ledger.booking("evaluate", trial.id, "baseline"):
             arm = self.bench.baseline = self.bench.open(artifact, "baseline")
-            self._val = self.bench.predictions(arm, rows)
+            self._val = self._answers(trial, arm)
             judged = self.bench.judge(rows, self._val, self._val)
         with self.ledger.booking("measure", trial.id, "self-test"):
             test, side = self.bench.check_host(artifact, 0.1 * self.unspent_s()), self.bench.alone(arm)
@@ -191,7 +193,7 @@ class Engine:
             arm = self.bench.open(artifact, trial.name)
         with arm:
             with self.ledger.booking("evaluate", trial.id, "validation rows"):
-                judged = self.bench.judge(rows, self.bench.predictions(arm, rows), self._val)
+                judged = self.bench.judge(rows, self._answers(trial, arm), self._val)
             with self.ledger.booking("measure", trial.id, "latency, pairs against the baseline"):
                 trial = self._described(trial, judged, arm, artifact)
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
@@ -204,6 +206,19 @@ class Engine:
             floor_margin=judged.margin,
             latency_s=self.bench.latency(arm), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
         )  # fmt: skip
+
+    def _answers(self, trial: Trial, arm: SessionArm) -> Array:
+        """What it answers on the validation rows, kept for comparing all candidates on the same rows."""
+        self.answers[trial.id] = self.bench.predictions(arm, self.workload.rows.val)
+        np.save(self._place(trial.id) / ANSWERS, self.answers[trial.id], allow_pickle=False)
+        return self.answers[trial.id]
+
+    def answered(self, trial: Trial) -> Array | None:
+        """Its answers on the validation rows, from this run or an earlier one; None where they are not there."""
+        path = self._place(trial.id) / ANSWERS
+        if trial.id not in self.answers and path.is_file():
+            self.answers[trial.id] = np.load(path, allow_pickle=False)
+        return self.answers.get(trial.id)
 
     # keeping
 

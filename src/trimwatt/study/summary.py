@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 from typing import Any
 
 from trimwatt import input
-from trimwatt.compare.pareto import front
-from trimwatt.study import host, recommend, verdict
+from trimwatt.study import host, recommend, rivalry, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
@@ -21,7 +19,7 @@ SCHEMA = "trimwatt/study/1"
 def summarize(engine: Engine, found: Found) -> dict[str, Any]:
     """study.json."""
     base, options = engine.workload, engine.options
-    trials = _with_front(engine.trials, base.quality.greater_is_better)
+    trials = rivalry.placed(engine)
     total = engine.ledger.total
     pay = recommend.pay_back(found.baseline, found.recommended or found.baseline, total)
     chosen = found.recommended
@@ -65,17 +63,6 @@ def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
         return 1
     unproven = any(trial.meets_floor and trial.floor_test != "proven" for trial in trials)
     return 4 if options.strict and found.recommended.id == found.baseline.id and unproven else 0
-
-
-def _with_front(trials: list[Trial], greater: bool) -> list[Trial]:
-    done = [t for t in trials if t.quality is not None and t.ratio_to_baseline is not None]
-    flags = front(
-        [t.ratio_to_baseline.value for t in done if t.ratio_to_baseline],
-        [t.quality.value for t in done if t.quality],
-        greater,
-    )
-    ids = {trial.id for trial, flag in zip(done, flags, strict=True) if flag}
-    return [replace(trial, on_front=trial.id in ids) for trial in trials]
 
 
 def described(rows: Data) -> dict[str, Any]:
