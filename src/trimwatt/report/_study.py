@@ -108,8 +108,26 @@ def _after(group: list[Row], study: Study) -> Row:
 
 
 def front(study: Study) -> list[Row]:
-    """Trials on the Pareto front, the cheapest first."""
+    """Trials on the front, that is not dominated for certain, the cheapest first."""
     return sorted((t for t in measured(study) if t.get("on_front")), key=lambda t: cost_of(study, t) or 0)
+
+
+def staircase(study: Study) -> list[Row]:
+    """Of the front, those that are better than all that are cheaper, by the figures themselves."""
+    steps: list[Row] = []
+    for trial in front(study):
+        quality = trial["quality"]
+        sign = 1 if quality.get("greater_is_better", True) else -1
+        if not steps or sign * quality["value"] > sign * steps[-1]["quality"]["value"]:
+            steps.append(trial)
+    return steps
+
+
+def prices(study: Study) -> list[str]:
+    """What each further point of quality costs, a line for each family of which several were measured."""
+    from trimwatt.compare import price
+
+    return [f"{family}: {price.sentence(found)}" for family, found in price.from_study(study).items()]
 
 
 def ledger(study: Study) -> list[Row]:

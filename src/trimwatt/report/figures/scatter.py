@@ -118,7 +118,7 @@ def _floor(study: Study, frame: Frame) -> list[Any]:
 def _front(study: Study, frame: Frame) -> list[Any]:
     """A staircase: between two points of the front nothing better was found, so no slope is promised."""
     alt = altair()
-    front = [(_study.cost_of(study, t) or 0.0, t["quality"]["value"]) for t in _study.front(study)]
+    front = [(_study.cost_of(study, t) or 0.0, t["quality"]["value"]) for t in _study.staircase(study)]
     steps = [{"joules": joules, "quality": value} for joules, value in front if frame.axes.holds(value)]
     if not steps:
         return []
