@@ -122,7 +122,7 @@ def test_layers_tied_together_cost_together() -> None:
 @pytest.mark.parametrize("dear", ["0", "7"])
 def test_the_layer_that_costs_nearly_all_is_the_one_pruned(dear: str) -> None:
     rows = costs({**dict.fromkeys(GRID, 1e-12), dear: 1e-3}, GRID)
-    after = apply(PruneBudget(0.6, rows), on_images(drawn(chain())))
+    after = apply(PruneBudget(0.6, rows, importance="taylor"), on_images(drawn(chain())))
     pruned = {"0": after.model[0].out_channels, "2": after.model[2].out_channels, "5": after.model[5].out_features}
     group, width = {"0": ("0", 4), "7": ("5", 8)}[dear]
     assert pruned == {"0": 8, "2": 12, "5": 16, group: width}
@@ -153,6 +153,17 @@ def test_the_budget_is_kept_and_used(importance: str, share: float) -> None:
     assert share * 0.5 < tied.total(kept) / tied.total({}) <= share
 
 
+def test_losses_measured_before_give_what_measuring_now_gives() -> None:
+    workload, rows = pictures(), costs(EVEN, GRID)
+    seen = layer_sensitivity(workload, shares=(0.5, 0.75))
+    before = PruneBudget(0.5, rows, losses=tuple(row[:3] for row in seen.rows))
+    one, other = (apply(technique, workload).model for technique in (before, PruneBudget(0.5, rows)))
+    assert [p.shape for p in one.parameters()] == [p.shape for p in other.parameters()]
+    torch.testing.assert_close(dict(one.named_parameters()), dict(other.named_parameters()))
+    flat = tuple((layer, kept, float(layer == "2" and kept < 12)) for layer, kept, _, _ in seen.rows)
+    assert apply(PruneBudget(0.7, rows, losses=flat), workload).model[2].out_channels == 12
+
+
 def test_costs_turn_to_json_and_back() -> None:
     told = LayerCosts(costs(EVEN, GRID), 1e-5, 1, 1, "int8")
     assert LayerCosts.from_dict(json.loads(json.dumps(told.to_dict()))) == told
@@ -178,7 +189,7 @@ def test_what_cannot_be_done_is_said() -> None:
     ):
         with pytest.raises(InputError, match=said):
             PruneBudget(share, bad)
-    with pytest.raises(InputError, match="importance is taylor or hessian or sensitivity, got 'l1'"):
+    with pytest.raises(InputError, match="importance is sensitivity or taylor or hessian, got 'l1'"):
         PruneBudget(importance="l1")
 
 
@@ -186,14 +197,15 @@ def test_a_layer_nobody_listens_to_is_insensitive() -> None:
     workload = pictures()
     model = nn.Sequential(*workload.model)
     found = layer_sensitivity(replace(workload, model=model), shares=(0.5,))
-    assert [row[:2] for row in found.rows] == [("0", 4), ("2", 6), ("5", 8)]
-    assert all(loss > found.loss for _, _, loss, _ in found.rows)
+    assert [row[:2] for row in found.rows] == [("0", 4), ("0", 8), ("2", 6), ("2", 12), ("5", 8), ("5", 16)]
+    assert all(row[2] > found.loss for row in found.rows[::2])
+    assert all(row[2:] == (found.loss, found.quality) for row in found.rows[1::2])
     assert found.worst()[0] == max(found.rows, key=lambda row: row[2])[0]
     spare = drawn(chain())
     with torch.no_grad():
         spare[7].weight[:, :8] = 0
     dead = layer_sensitivity(on_images(spare), shares=(0.5,))
-    assert {layer: loss for layer, _, loss, _ in dead.rows}["5"] == pytest.approx(dead.loss, abs=1e-6)
+    assert {layer: loss for layer, kept, loss, _ in dead.rows if kept == 8}["5"] == pytest.approx(dead.loss, abs=1e-6)
     with pytest.raises(InputError, match=r"shares are in \(0, 1\), got 1"):
         layer_sensitivity(workload, shares=(1.0,))
 

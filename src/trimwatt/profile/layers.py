@@ -109,18 +109,21 @@ def widths(channels: int, shares: Sequence[float]) -> list[int]:
 
 def _asks(workload: Workload, cells: set[Cell], int8: bool) -> dict[Hashable, Ask]:
     """What is timed: the whole network, and each layer alone and several times side by side."""
-    threads = workload.scenario.threads
     core = lower(workload)
-    whole = apply(StaticInt8(), core) if int8 else core
-    model = _edit.load(whole.model)
-    rows = whole.rows.train.take(slice(0, workload.scenario.batch_size)).x
-    given = _graph.feeds(whole, rows, [entry.name for entry in _edit.free_inputs(model)])
-    asks: dict[Hashable, Ask] = {"whole": _ask(whole.model, given, threads)}
-    for cell in cells:
+    asks: dict[Hashable, Ask] = {"whole": asking(apply(StaticInt8(), core) if int8 else core)}
+    # sets have an order of their own in each process; the order drawn must repeat
+    for cell in sorted(cells, key=repr):
         for copies in (1, COPIES):
             made, x = layer_model(*cell, copies, int8)
-            asks[cell, copies] = _ask(made, {"x": x}, threads)
+            asks[cell, copies] = _ask(made, {"x": x}, workload.scenario.threads)
     return asks
+
+
+def asking(workload: Workload) -> Ask:
+    """A request to an ONNX workload's core network, as many training rows as the scenario says, to be timed."""
+    rows = workload.rows.train.take(slice(0, workload.scenario.batch_size)).x
+    inputs = [entry.name for entry in _edit.free_inputs(_edit.load(workload.model))]
+    return _ask(workload.model, _graph.feeds(workload, rows, inputs), workload.scenario.threads)
 
 
 def _ask(model: bytes, given: dict[str, Array], threads: int) -> Ask:

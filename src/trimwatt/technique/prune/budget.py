@@ -26,9 +26,10 @@ class PruneBudget(Technique):
     Each group of channels gets a width of its own, one of those whose cost was measured on this host, by a knapsack.
     The layers that give the answer are left alone, layers without a measured cost too. Fine-tuning usually follows.
     share: of the network's measured seconds that may be left, in (0, 1). costs, rest_s: rows (layer, inputs, outputs,
-    seconds) and the seconds besides, as `profile.layers.measure` finds them. importance: "taylor" or "hessian" (sums
-    over the channels that stay, see `prune-channels`) or "sensitivity" (loss on held-out training rows with the layer
-    alone at that width). scope, recalibrate: as of `prune-channels`.
+    seconds) and the seconds besides, as `profile.layers.measure` finds them. importance: "sensitivity" (loss on
+    held-out training rows with the layer alone at that width), "taylor" or "hessian" (sums over the channels that
+    stay, see `prune-channels`; cheaper). losses: rows (layer, channels left, loss) where `layer_sensitivity` measured
+    them before; else they are measured now. scope, recalibrate: as of `prune-channels`.
     """
 
     name: ClassVar[str] = "prune-budget"
@@ -42,7 +43,8 @@ class PruneBudget(Technique):
     share: float = 0.5
     costs: tuple[Row, ...] = ()
     rest_s: float = 0.0
-    importance: str = "taylor"
+    importance: str = "sensitivity"
+    losses: tuple[tuple[str, int, float], ...] = ()
     scope: str = "inner"
     recalibrate: bool = True
 
@@ -50,7 +52,7 @@ class PruneBudget(Technique):
         if not 0 < self.share < 1:
             hint = f"; did you mean {self.share / 100:g}?" if 1 < self.share < 100 else ""
             raise InputError(f"share is of the measured time, in (0, 1), got {self.share:g}{hint}")
-        known = (("scope", ("inner", "all")), ("importance", ("taylor", "hessian", "sensitivity")))
+        known = (("scope", ("inner", "all")), ("importance", ("sensitivity", "taylor", "hessian")))
         for name, allowed in known:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {' or '.join(allowed)}, got {getattr(self, name)!r}")
@@ -76,7 +78,8 @@ def _prune(technique: PruneBudget, workload: Workload) -> Workload:
         raise TrialFailed("prune-budget has no costs; measure them on this host with trimwatt.profile.layers.measure")
     rows = example(workload)
     with threads(team(workload, RECALIBRATION_ROWS)):
-        score = scores(workload, technique.scope, technique.importance if _by_gradient(technique) else "taylor")
+        by = "taylor" if technique.importance == "sensitivity" else technique.importance
+        score = scores(workload, technique.scope, by)
         kept = chosen(technique, workload, score)
         module = without(
             workload.model, rows, technique.scope,
@@ -85,10 +88,6 @@ def _prune(technique: PruneBudget, workload: Workload) -> Workload:
         if technique.recalibrate:
             recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
     return replace(workload, model=module)
-
-
-def _by_gradient(technique: PruneBudget) -> bool:
-    return technique.importance != "sensitivity"
 
 
 def chosen(technique: PruneBudget, workload: Workload, score: Score) -> dict[str, int]:
@@ -104,8 +103,9 @@ def chosen(technique: PruneBudget, workload: Workload, score: Score) -> dict[str
         raise TrialFailed("costs were measured for none of the layers that can be pruned; measure this network's")
     worth = _worth(technique, workload, score, found, left)
     choices = {
-        layer: [_knapsack.Option(width, ties.cost(layer, width), worth[layer][width]) for width in widths]
+        layer: [_knapsack.Option(w, ties.cost(layer, w), worth[layer][w]) for w in widths if w in worth[layer]]
         for layer, widths in left.items()
+        if max(widths) in worth[layer]
     }
     whole = ties.total({})
     picked = _knapsack.widths(choices, ties.total, technique.share * whole)
@@ -118,19 +118,23 @@ def chosen(technique: PruneBudget, workload: Workload, score: Score) -> dict[str
 def _worth(
     technique: PruneBudget, workload: Workload, score: Score, found: list[Group], left: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[int, float]]:
-    """What each width of each group is worth: importance kept, or loss avoided."""
-    if _by_gradient(technique):
-        values = {group.layer: score(group) for group in found}
-        kept = {
-            layer: value.double().sort(descending=True)[0].cumsum(0)
-            for layer, value in values.items()
-            if value is not None
-        }
-        return {layer: {width: float(kept[layer][width - 1]) for width in widths} for layer, widths in left.items()}
-    channels = {group.layer: group.channels for group in found}
-    narrower = {layer: [w for w in widths if w < channels[layer]] for layer, widths in left.items()}
-    seen = scan(workload, technique.scope, score, narrower)
-    worth = {layer: {channels[layer]: 0.0} for layer in left}
-    for layer, width, loss, _ in seen.rows:
-        worth[layer][width] = seen.loss - loss
+    """What each width of each group is worth: importance kept, or loss avoided; widths not known are left out."""
+    if technique.importance == "sensitivity":
+        losses = technique.losses or [row[:3] for row in scan(workload, technique.scope, score, left).rows]
+        return {layer: _falling({w: loss for name, w, loss in losses if name == layer}) for layer in left}
+    worth = {}
+    for group in found:
+        value = score(group)
+        if group.layer in left and value is not None:
+            kept = value.double().sort(descending=True)[0].cumsum(0)
+            worth[group.layer] = {width: float(kept[width - 1]) for width in left[group.layer]}
+    return worth
+
+
+def _falling(losses: Mapping[int, float]) -> dict[int, float]:
+    """Worth of each width, from its loss: a narrower one is never worth more, whatever a few rows say."""
+    worth, so_far = {}, float("-inf")
+    for width in sorted(losses, reverse=True):
+        so_far = max(so_far, losses[width])
+        worth[width] = -so_far
     return worth

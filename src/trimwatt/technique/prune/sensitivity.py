@@ -22,7 +22,7 @@ ROWS, RECALIBRATION_ROWS = 512, 256
 class LayerSensitivity:
     """Loss and quality on held-out training rows with one layer pruned, all others whole.
 
-    rows: (layer, channels left, loss, quality). loss, quality: of the whole network on the same rows.
+    rows: (layer, channels left, loss, quality), all channels among them. loss, quality: of the whole network.
     """
 
     rows: tuple[tuple[str, int, float, float], ...]
@@ -56,25 +56,27 @@ def layer_sensitivity(
         if not 0 < share < 1:
             raise InputError(f"shares are in (0, 1), got {share:g}")
     found = groups(workload.model, example(workload), scope)
-    left = {group.layer: [max(1, round(group.channels * (1 - share))) for share in shares] for group in found}
+    left = {group.layer: [max(1, round(group.channels * (1 - s))) for s in (*shares, 0.0)] for group in found}
     return scan(workload, scope, scores(workload, scope, importance), left)
 
 
 def scan(workload: Workload, scope: str, score: Score, left: Mapping[str, Sequence[int]]) -> LayerSensitivity:
     """The same at the given numbers of channels left, by layer."""
-    from trimwatt.framework.torch.run import evaluated
+    from trimwatt.framework.torch.groups import groups
+    from trimwatt.framework.torch.run import evaluated, example
 
     whole = _judged(workload, evaluated(workload.model))
+    channels = {group.layer: group.channels for group in groups(workload.model, example(workload), scope)}
     rows = [
-        (layer, kept, *_judged(workload, _alone(workload, scope, score, layer, kept)))
+        (layer, kept, *(whole if kept >= channels[layer] else _without(workload, scope, score, layer, kept)))
         for layer, wanted in left.items()
         for kept in wanted
     ]
     return LayerSensitivity(tuple(rows), *whole)
 
 
-def _alone(workload: Workload, scope: str, score: Score, layer: str, kept: int) -> nn.Module:
-    """The module with only the group of `layer` pruned, its normalization estimated anew."""
+def _without(workload: Workload, scope: str, score: Score, layer: str, kept: int) -> tuple[float, float]:
+    """Loss and quality with only the group of `layer` pruned, normalization estimated anew."""
     from trimwatt.framework.torch.groups import lowest, without
     from trimwatt.framework.torch.recalibrate import recalibrate_
     from trimwatt.framework.torch.run import example, sample
@@ -84,7 +86,7 @@ def _alone(workload: Workload, scope: str, score: Score, layer: str, kept: int) 
 
     module = without(workload.model, example(workload), scope, gone)
     recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
-    return module
+    return _judged(workload, module)
 
 
 def _judged(workload: Workload, module: nn.Module) -> tuple[float, float]:
