@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from torch import nn
 
 from trimwatt import metric
 from trimwatt.errors import InputError
+from trimwatt.study import chains
 from trimwatt.study.candidate import Candidate, allowed, label, make
 from trimwatt.study.space import Space
 from trimwatt.trial import Ratio, Trial
@@ -20,7 +24,17 @@ def _workload(form: str = "none", name: str = "accuracy", pixels: int = 0) -> Wo
     x = rng.normal(size=(60, pixels, pixels, 3) if pixels else (60, 4)).astype(np.float32)
     split = Split(x, np.arange(60) % 2)
     data = Data(split, split, split, kind="image" if pixels else "table", classes=("a", "b"))
-    return Workload(data=data, metric=metric.get(name, 1), form=form)  # type: ignore[arg-type]
+    return Workload(data=data, metric=metric.get(name, 1), form=form, model=_model(form))  # type: ignore[arg-type]
+
+
+def _model(form: str, *layers: nn.Module) -> Any:
+    if form == "torch":
+        return nn.Sequential(*(layers or (nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))))
+    if form != "onnx":
+        return None
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 2]) for name in "xy"]
+    return onnx.helper.make_model(onnx.helper.make_graph([node], "none", ends[:1], ends[1:])).SerializeToString()
 
 
 def _trial(meets: bool, ratio: float = 0.1) -> Trial:
@@ -41,7 +55,7 @@ def test_the_change_of_runtime_comes_first_whatever_techniques_were_named() -> N
 
 def test_only_the_techniques_named_are_tried_and_fine_tuning_comes_with_pruning() -> None:
     names = {step.name for c in _space("torch", "prune").first() for step in c.recipe}
-    assert names == {"prune-blocks", "prune-channels", "finetune"}
+    assert names == {"prune-blocks", "prune-channels", "prune-budget", "finetune"}
     dense = {step.name for c in _space("onnx", "prune").first() for step in c.recipe}
     assert dense == {"lower", "prune-dense"}
     both = {step.name for c in _space("torch", "prune,quantize").first() for step in c.recipe}
@@ -115,3 +129,50 @@ def test_what_narrowly_misses_the_floor_is_trained_longer() -> None:
     longer = [c.recipe[2].epochs for c in space.after(close, Candidate(chain)) if c.recipe[1] == chain[1]]  # type: ignore[attr-defined]
     assert 9 in longer
     assert not any(c.recipe[2].epochs > 3 for c in space.after(_trial(False), Candidate(chain)))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind", "lever"),
+    [
+        ((nn.Conv2d(3, 4, 3), nn.Linear(4, 2)), "convolutional", "prune-blocks"),
+        ((nn.GRU(3, 4), nn.Linear(4, 2)), "recurrent", "prune-recurrent"),
+        ((nn.TransformerEncoderLayer(4, 2, 8),), "attending", "dynamic-int8"),
+        ((nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), "dense", "prune-dense"),
+    ],
+)
+def test_each_sort_of_network_gets_the_levers_that_suit_it(
+    layers: tuple[nn.Module, ...], kind: str, lever: str
+) -> None:
+    workload = replace(_workload("torch"), model=_model("torch", *layers))
+    assert chains.kind(workload, ()) == kind
+    proposed = {step.name for c in Space(workload, Candidate((), "torch"), "all").first() for step in c.recipe}
+    assert lever in proposed
+    assert ("prune-recurrent" in proposed) == (kind == "recurrent")
+
+
+def test_an_architecture_of_ours_tells_its_sort_before_it_is_built() -> None:
+    train = make("train")
+    assert chains.kind(_workload(), (make("small-resnet"), train)) == "convolutional"
+    assert chains.kind(_workload(), (make("mlp-torch"), train)) == "dense"
+
+
+def test_where_int8_cost_the_floor_gentler_ways_are_tried() -> None:
+    space = _space("torch")
+    space.first()
+    tune, lower, int8 = make("finetune"), make("lower"), make("static-int8")
+    space.after(_trial(True), Candidate((tune,)))
+    space.after(_trial(True, 0.2), Candidate((lower, make("static-int8", activations="int8"))))
+    proposed = space.after(_trial(False, 0.1), Candidate((tune, lower, int8)))
+    names = [[step.name for step in c.recipe] for c in proposed]
+    assert ["finetune", "lower", "mixed-int8"] in names
+    assert int8.activations == "uint8" and any(step.keep_float for c in proposed for step in c.only("static-int8"))  # type: ignore[attr-defined]
+
+
+def test_a_budget_of_time_is_made_smaller_where_the_floor_is_met_and_tables_are_no_part_of_a_name() -> None:
+    space = _space("torch")
+    space.first()
+    prune = make("prune-budget", costs=tuple((f"l{n}", 8, 8, 1e-6) for n in range(12)))
+    assert label(prune) == "prune-budget"
+    chain = (prune, make("lower"), make("static-int8", activations="int8"))
+    bolder = [c.first("prune").share for c in space.after(_trial(True), Candidate(chain)) if c.first("prune") != prune]
+    assert bolder == [0.35]

@@ -12,8 +12,11 @@ from trimwatt.recipe import Recipe
 from trimwatt.technique import Technique, registry
 
 PLUMBING = ("lower", "threshold")
-_GROUPS = ("runtime", "prune", "quantize", "classical", "train", "architecture")
-_LEVERS = ("pruning", "quantization")
+_GROUPS = (
+    "runtime", "prune", "quantize", "oneshot", "factorize", "distill", "sparse", "precision", "classical", "train",
+    "architecture",
+)  # fmt: skip
+_LEVERS = ("pruning", "quantization", "low rank", "distillation", "sparse training")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class Candidate:
         """Its recipe without the steps of these groups or names."""
         return tuple(step for step in self.recipe if not {group(step), step.name} & set(groups))
 
+    def only(self, *groups: str) -> Recipe:
+        """The steps of these groups or names."""
+        return tuple(step for step in self.recipe if {group(step), step.name} & set(groups))
+
     def swapped(self, old: Any, new: Any) -> Candidate:
         """The same with `new` where `old` stands."""
         return dataclasses.replace(self, recipe=tuple(new if step is old else step for step in self.recipe))
@@ -76,9 +83,14 @@ def label(step: Any) -> str:
     changed = [
         f"{f.name}={_short(getattr(step, f.name))}"
         for f in dataclasses.fields(step)
-        if getattr(step, f.name) != f.default
+        if getattr(step, f.name) != f.default and not _is_table(getattr(step, f.name))
     ]
     return str(step.name) + (f"({', '.join(changed)})" if changed else "")
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a parameter is measured figures rather than a choice."""
+    return isinstance(value, (tuple, list)) and len(value) > 8
 
 
 def _short(value: Any) -> str:

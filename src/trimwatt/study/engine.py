@@ -19,6 +19,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
+from trimwatt.study import costing
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
@@ -149,7 +150,7 @@ class Engine:
                 found.untried = [candidate.name for candidate in queue]
                 self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return
-            candidate = space.adapted(queue.pop(0))
+            candidate = costing.costed(self, space.adapted(queue.pop(0)), space.core)
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))

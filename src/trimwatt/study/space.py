@@ -8,6 +8,7 @@ from typing import Any
 
 from trimwatt import _imports
 from trimwatt.recipe import Recipe
+from trimwatt.study import chains
 from trimwatt.study.candidate import PLUMBING, Candidate, allowed, final_form, group, make
 from trimwatt.study.suggest import Suggestions
 from trimwatt.trial import Trial
@@ -30,10 +31,11 @@ class Space:
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
         form = final_form(self.core, self.workload.form)
-        parts = [self._runtime(), self._network(self.core, form) if form in ("torch", "onnx") else []]
+        network = form in ("torch", "onnx")
+        parts = [self._runtime(), self._network(form) if network else []]
         if form == "sklearn" and "MLP" in type(_last(self.workload.model)).__name__:
             parts.append(self._compressed(self.core))
-        parts.append(self._rivals())
+        parts += [self._rivals(), self._later(form) if network else []]
         return self._new(candidate for part in parts for candidate in part)
 
     def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
@@ -82,20 +84,17 @@ class Space:
         return [Candidate(self.baseline.recipe)]
 
     def _compressed(self, core: Recipe) -> list[Candidate]:
-        """The levers that work on any network in ONNX."""
-        lower, int8, prune = make("lower"), make("static-int8"), make("prune-dense")
-        chains = [(lower, int8), (lower, prune), (lower, prune, int8)]
-        return [self._of(*core, *chain) for chain in chains]
+        """The levers that work on any dense network in ONNX."""
+        return [self._of(*core, *chain) for chain in chains.first("dense", "onnx")]
 
-    def _network(self, core: Recipe, form: str) -> list[Candidate]:
-        lower, int8 = make("lower"), make("static-int8")
-        if form == "onnx":
-            return self._compressed(core)
-        tune, again = make("finetune"), make("finetune", epochs=3, learning_rate=3e-3)
-        blocks, channels = make("prune-blocks", share=0.4), make("prune-channels")
-        chains = [(lower, int8), (tune,), (tune, lower, int8)]
-        chains += [(tune, prune, again, lower, int8) for prune in (blocks, channels)]
-        return [self._of(*core, *chain) for chain in chains]
+    def _network(self, form: str) -> list[Candidate]:
+        """The levers that suit the network that stands there."""
+        sort = chains.kind(self.workload, self.core)
+        return [self._of(*self.core, *chain) for chain in chains.first(sort, form)]
+
+    def _later(self, form: str) -> list[Candidate]:
+        sort, image = chains.kind(self.workload, self.core), self.workload.rows.kind == "image"
+        return [self._of(*self.core, *chain) for chain in chains.later(sort, form, image)]
 
     def _rivals(self) -> list[Candidate]:
         """Classical models and lean networks fitted to the same rows."""

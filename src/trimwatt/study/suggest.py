@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import Candidate, group
+from trimwatt.study.candidate import Candidate, final_form, group, make
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
@@ -56,7 +56,15 @@ class Suggestions:
             self._activations.setdefault(int8.activations, trial.ratio_to_baseline.value)
         spoilt = not trial.meets_floor and self._met.get(candidate.without("quantize", "lower"), False)
         others = [other for other in int8.variants(self.workload) if self._worth(other, int8, spoilt)]
-        return [candidate.swapped(int8, other) for other in others]
+        return [candidate.swapped(int8, other) for other in others] + (self._gentler(candidate) if spoilt else [])
+
+    def _gentler(self, candidate: Candidate) -> list[Candidate]:
+        """Where int8 cost the floor: layers chosen to stay in float, and training that knows of the rounding."""
+        plain, tail = candidate.without("quantize", "lower", "threshold"), candidate.only("threshold")
+        ways: list[Recipe] = [(make("lower"), make("mixed-int8", activations=self.fastest))]
+        if final_form(plain, self.workload.form) == "torch":
+            ways.append((make("qat"),))
+        return [replace(candidate, recipe=(*plain, *way, *tail)) for way in ways]
 
     def _worth(self, other: Any, int8: Any, spoilt: bool) -> bool:
         """The other type of activations once, as its speed is the host's; other layers where int8 cost the floor."""
@@ -68,8 +76,8 @@ class Suggestions:
         prune = candidate.first("prune")
         if prune is None or not hasattr(prune, "share"):
             return []
-        # where chains end in int8, those without would only repeat the same shares
-        if self.quantizes and candidate.first("quantize") is None:
+        # where chains end in int8, those without would only repeat the same shares; recurrent layers have no int8
+        if self.quantizes and candidate.first("quantize") is None and prune.name != "prune-recurrent":
             return []
         if not trial.meets_floor and not self._met.get(candidate.without("quantize", "lower", "prune"), True):
             return []
@@ -77,7 +85,7 @@ class Suggestions:
         if self._shares.get(chain, 0) >= _SHARES:
             return []
         self._shares[chain] = self._shares.get(chain, 0) + 1
-        share = round(min(0.9, prune.share + 0.2) if trial.meets_floor else prune.share / 2, 3)
+        share = _bolder(prune) if trial.meets_floor else _milder(prune)
         return [] if share < 0.1 or share == prune.share else [candidate.swapped(prune, replace(prune, share=share))]
 
     def _longer(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
@@ -91,3 +99,16 @@ class Suggestions:
             return []
         epochs = min(_MOST_EPOCHS, _LONGER * tunes[0].epochs)
         return [candidate.swapped(tunes[0], replace(tunes[0], epochs=epochs))]
+
+
+def _bolder(prune: Any) -> float:
+    """A share that removes more; of a budget it is the time that may be left."""
+    if prune.name == "prune-budget":
+        return float(round(0.7 * prune.share, 3))
+    return float(round(min(0.9, prune.share + 0.2), 3))
+
+
+def _milder(prune: Any) -> float:
+    if prune.name == "prune-budget":
+        return float(round((1 + prune.share) / 2, 3))
+    return float(round(prune.share / 2, 3))

@@ -1,0 +1,107 @@
+"""Which chains of levers suit a network: what convolves, recurs or attends wants others than dense layers do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from trimwatt.recipe import Recipe
+from trimwatt.study.candidate import make
+from trimwatt.technique import registry
+from trimwatt.workload import Workload
+
+Kind = Literal["convolutional", "recurrent", "attending", "dense"]
+_CONVOLVES, _RECURS = ("Conv",), ("GRU", "LSTM", "RNN")
+_ATTENDS = ("MultiheadAttention", "LayerNorm", "LayerNormalization")
+
+
+def kind(workload: Workload, core: Recipe) -> Kind:
+    """What sort of network stands there: by its layers, or by the architecture that a recipe begins with."""
+    names = _layers(workload) or [_built(core)]
+    for found, marks in (("recurrent", _RECURS), ("attending", _ATTENDS), ("convolutional", _CONVOLVES)):
+        if any(name.startswith(mark) for name in names for mark in marks):
+            return found  # type: ignore[return-value]
+    return "dense"
+
+
+def _layers(workload: Workload) -> list[str]:
+    if workload.form == "torch":
+        return [type(part).__name__ for part in workload.model.modules()]
+    if workload.form != "onnx":
+        return []
+    import onnx
+
+    return [str(node.op_type) for node in onnx.load_model_from_string(workload.model).graph.node]
+
+
+def _built(core: Recipe) -> str:
+    """The architectures of ours convolve, but for the dense one."""
+    names = [step.name for step in core]
+    return "Conv" if any(step.gives == "torch" for step in core) and "mlp-torch" not in names else "Linear"
+
+
+def first(sort: Kind, form: str) -> list[Recipe]:
+    """The chains that most often win, the cheapest to make first."""
+    return [*_FIRST[sort](), *_without_training(sort)] if form == "torch" else _without_training(sort)
+
+
+def later(sort: Kind, form: str, image: bool) -> list[Recipe]:
+    """What is tried where the budget lasts."""
+    lower, int8 = make("lower"), make("static-int8")
+    more: list[Recipe] = [(lower, make("mixed-int8"))] if sort == "convolutional" else []
+    if sort in ("dense", "attending"):
+        more += [(lower, make("gptq")), (lower, make("svd"), int8)]
+    student = make("distill", student="small-cnn" if image else "mlp-torch")
+    if sort in ("convolutional", "dense"):
+        more += [(student, lower, int8)]
+    if form != "torch":
+        return more
+    again = _again()
+    if sort == "convolutional":
+        more += [(make("finetune"), make("qat")), (make("finetune"), make("tucker"), again, lower, int8)]
+    if sort == "dense":
+        more += [(make("svd"), again, lower, int8), (make("qat"),)]
+    return more
+
+
+def _again() -> Any:
+    return make("finetune", epochs=3, learning_rate=3e-3)
+
+
+def _without_training(sort: Kind) -> list[Recipe]:
+    """What works on any network in ONNX, from training rows without their labels."""
+    lower, int8 = make("lower"), make("static-int8")
+    if sort == "recurrent":
+        return [(lower, make("dynamic-int8"))]
+    if sort == "attending":
+        return [(lower, int8), (lower, make("dynamic-int8"))]
+    if sort == "convolutional":
+        prune = make("obs-channels")
+        return [(lower, int8), (lower, prune), (lower, prune, int8)]
+    prune = make("prune-dense")
+    return [(lower, int8), (lower, prune), (lower, prune, int8)]
+
+
+def _convolutional() -> list[Recipe]:
+    lower, int8, tune, again = make("lower"), make("static-int8"), make("finetune"), _again()
+    pruned = (make("prune-blocks", share=0.4), make("prune-channels"), make("prune-budget"))
+    return [(lower, int8), (tune,), (tune, lower, int8), *((tune, prune, again, lower, int8) for prune in pruned)]
+
+
+def _recurrent() -> list[Recipe]:
+    again = _again()
+    return [(make("finetune"),), *((make("prune-recurrent", share=share), again) for share in (0.5, 0.75))]
+
+
+def _attending() -> list[Recipe]:
+    lower, tune = make("lower"), make("finetune")
+    if "prune-heads" not in registry():
+        return [(tune,)]
+    return [(make("prune-heads"), tune, lower, make("dynamic-int8"))]
+
+
+def _dense() -> list[Recipe]:
+    lower, int8, tune = make("lower"), make("static-int8"), make("finetune")
+    return [(tune,), (tune, lower, int8), (make("prune-channels"), _again(), lower, int8)]
+
+
+_FIRST = {"convolutional": _convolutional, "recurrent": _recurrent, "attending": _attending, "dense": _dense}
