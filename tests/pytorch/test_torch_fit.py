@@ -193,7 +193,7 @@ def test_images_are_learned_with_shifts() -> None:
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"optimizer": "adam"}, "adamw or sgd"),
-        ({"precision": "float16"}, "bfloat16"),
+        ({"precision": "half"}, "bfloat16 or float16"),
         ({"patience": 0}, "patience"),
         ({"max_seconds": 0.0}, "max_seconds"),
     ],

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from trimwatt.errors import TrialFailed
-from trimwatt.framework.torch import augment, loss
+from trimwatt.framework.torch import augment, loss, precision, regularise
 from trimwatt.framework.torch.hooks import Batch, Hooks
 from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
-from trimwatt.framework.torch.size import is_large, multiplies_bfloat16, team
+from trimwatt.framework.torch.size import team
 from trimwatt.workload import Array, Split, Workload
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ class Plan(Protocol):
     def precision(self) -> str: ...
     @property
     def max_seconds(self) -> float | None: ...
+    @property
+    def dropout(self) -> float | None: ...
+    @property
+    def label_smoothing(self) -> float: ...
+    @property
+    def mixup(self) -> float: ...
 
 
 class Rows:
@@ -98,16 +104,19 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks
     if plan.epochs == 0:
         return module.eval()
     learned, held = workload.rows.holdout(workload.seed)
-    criterion = loss.criterion(workload, learned.y, from_scratch)
+    criterion = loss.criterion(workload, learned.y, from_scratch, plan.label_smoothing)
     with threads(team(workload, plan.batch)), torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed)
         # convolutions are faster with channels last, and the layout changes no figure that is saved
         _laid_out_(module, torch.channels_last)
         run = _Run(workload, plan, module, criterion, hooks)
         held_rows = Rows(workload, held, criterion)
-        run.train(Rows(workload, learned, criterion), held_rows, from_scratch)
+        some = held_rows.batches(64)[0].x
+        regularise.check_mixup(plan.mixup, some, hooks)
+        with regularise.dropping(module, plan.dropout, some[:2]):
+            run.train(Rows(workload, learned, criterion), held_rows, from_scratch)
         _laid_out_(module.eval(), torch.contiguous_format)
-        return unscaled(module, criterion.scale, held_rows.batches(64)[0].x) if criterion.scale else module
+        return unscaled(module, criterion.scale, some) if criterion.scale else module
 
 
 class _Run:
@@ -119,7 +128,8 @@ class _Run:
         self.workload, self.plan, self.module, self.criterion, self.hooks = workload, plan, module, criterion, hooks
         self.shuffle = np.random.default_rng(workload.seed)
         self.moves: augment.Moves | None = None
-        self.halved = _halved(workload, plan)
+        self.precision = precision.settled(workload, plan.precision, plan.batch)
+        self.scaler = precision.scaler(self.precision)
         self.started = time.monotonic()
 
     def train(self, learned: Rows, held: Rows, from_scratch: bool) -> None:
@@ -157,14 +167,16 @@ class _Run:
             batch = rows.take(index)
             if self.moves is not None:
                 batch = replace(batch, x=self.moves(batch.x, self.shuffle))
-            value = self.loss(batch)
+            value = self._mixed_loss(batch) if self.plan.mixup else self.loss(batch)
             if self.hooks.penalty is not None:
                 value = value + self.hooks.penalty(self.module)
             if not math.isfinite(value.item()):
-                raise TrialFailed(f"training diverged: the loss is {value.item():g}; lower the learning rate")
+                other = " or train in bfloat16" if self.precision == "float16" else ""
+                raise TrialFailed(f"training diverged: the loss is {value.item():g}; lower the learning rate{other}")
             optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+            self.scaler.scale(value).backward()
+            self.scaler.step(optimizer)
+            self.scaler.update()
             if self.hooks.after_step is not None:
                 self.hooks.after_step(self.module, next(done))
             if self._late():
@@ -183,14 +195,22 @@ class _Run:
             return float(self.loss(batch).item())
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        import torch
-
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
-            answer = self.module(batch.x)
-        answer = answer.float()
+        answer = self._answer(batch.x)
+        # what is held out is judged by the targets as they are
+        judge = self.criterion if self.module.training else replace(self.criterion, smoothing=0.0)
         if self.hooks.loss is None:
-            return self.criterion(answer, batch.y)
-        return self.hooks.loss(answer, batch, lambda: self.criterion(answer, batch.y))
+            return judge(answer, batch.y)
+        return self.hooks.loss(answer, batch, lambda: judge(answer, batch.y))
+
+    def _mixed_loss(self, batch: Batch) -> torch.Tensor:
+        x, others, share = regularise.mixed(batch, self.plan.mixup, self.shuffle)
+        answer = self._answer(x)
+        return share * self.criterion(answer, batch.y) + (1 - share) * self.criterion(answer, others)
+
+    def _answer(self, x: torch.Tensor) -> torch.Tensor:
+        with precision.halved(self.precision):
+            answer: torch.Tensor = self.module(x)
+        return answer.float()
 
     def held_loss(self, rows: Rows) -> float:
         self.module.eval()
@@ -207,16 +227,6 @@ def _laid_out_(module: nn.Module, layout: Any) -> None:
 
 def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def _halved(workload: Workload, plan: Plan) -> bool:
-    """Whether to train in bfloat16; "auto": convolutions, in steps that are large, on a processor made for it."""
-    from torch import nn
-
-    if plan.precision != "auto":
-        return plan.precision == "bfloat16"
-    convolves = any(isinstance(layer, nn.Conv2d) for layer in workload.model.modules())
-    return convolves and multiplies_bfloat16() and is_large(workload, plan.batch)
 
 
 def _optimizer(module: nn.Module, plan: Plan) -> Any:

@@ -20,13 +20,14 @@ class Criterion:
 
     outputs: what the module gives. columns: for each class code the module's column, -1 where it has none. spread:
     standard deviation of the training values, 1 for classes. scale: (mean, spread) where the module learns
-    standardised values.
+    standardised values. smoothing: share of each target that is spread evenly over all classes.
     """
 
     outputs: Outputs
     columns: Array | None = None
     spread: float = 1.0
     scale: tuple[float, float] | None = None
+    smoothing: float = 0.0
 
     def targets(self, y: Array) -> torch.Tensor:
         """Columns (n,) int64 for class codes, or float32 values (n,)."""
@@ -49,10 +50,12 @@ class Criterion:
             unit = 1.0 if self.scale else self.spread
             return functional.mse_loss(answer[:, 0] / unit, target / unit)
         if answer.shape[1] == 1:
-            return _of_one_column(answer[:, 0], target.float(), self.outputs)
+            target = target.float() * (1 - self.smoothing) + self.smoothing / 2
+            return _of_one_column(answer[:, 0], target, self.outputs)
         if self.outputs == "logits":
-            return functional.cross_entropy(answer, target)
-        return functional.nll_loss(answer.clamp_min(1e-7).log(), target)
+            return functional.cross_entropy(answer, target, label_smoothing=self.smoothing)
+        logs = answer.clamp_min(1e-7).log()
+        return (1 - self.smoothing) * functional.nll_loss(logs, target) - self.smoothing * logs.mean()
 
 
 def _of_one_column(answer: torch.Tensor, target: torch.Tensor, outputs: Outputs) -> torch.Tensor:
@@ -63,8 +66,12 @@ def _of_one_column(answer: torch.Tensor, target: torch.Tensor, outputs: Outputs)
     return functional.binary_cross_entropy(answer.clamp(1e-7, 1 - 1e-7), target)
 
 
-def criterion(workload: Workload, y: Array, from_scratch: bool) -> Criterion:
-    """The criterion for this workload; y: the training targets."""
+def criterion(workload: Workload, y: Array, from_scratch: bool, smoothing: float = 0.0) -> Criterion:
+    """The criterion for this workload; y: the training targets. Raises TrialFailed for values to be smoothed."""
+    if smoothing and workload.task == "regression":
+        raise TrialFailed(
+            "label_smoothing spreads a target over classes, and this is regression; say label_smoothing=0"
+        )
     if workload.task == "regression":
         mean, spread = float(np.mean(y)), float(np.std(y)) or 1.0
         return Criterion("values", None, spread, (mean, spread) if from_scratch else None)
@@ -73,4 +80,4 @@ def criterion(workload: Workload, y: Array, from_scratch: bool) -> Criterion:
     told = range(codes) if workload.class_columns is None else workload.class_columns
     for column, code in enumerate(told):
         columns[code] = column
-    return Criterion(workload.outputs, columns)
+    return Criterion(workload.outputs, columns, smoothing=smoothing)

@@ -56,18 +56,18 @@ class ImageResNet(nn.Module):
         self, depth: int = 18, channels: int = 3, outputs: int = 1000, width: float = 1.0, side: int = 224
     ) -> None:
         super().__init__()
-        halve, inputs = strides(side), max(1, round(64 * width))
+        halve, first = strides(side), max(1, round(64 * width))
+        blocks = IMAGENET[depth]
         kernel = 7 if halve[0] == 2 else 3
-        self.conv1 = nn.Conv2d(channels, inputs, kernel, halve[0], kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(channels, first, kernel, halve[0], kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if halve[1] == 2 else nn.Identity()
-        for place, blocks in enumerate(IMAGENET[depth]):
-            made = max(1, round(64 * width)) * 2**place
-            stride = halve[place + 1] if place else 1
-            setattr(self, f"layer{place + 1}", _stage(inputs, made, blocks, stride, projects=True))
-            inputs = made
+        self.layer1 = _stage(first, first, blocks[0], 1, projects=True)
+        self.layer2 = _stage(first, 2 * first, blocks[1], halve[2], projects=True)
+        self.layer3 = _stage(2 * first, 4 * first, blocks[2], halve[3], projects=True)
+        self.layer4 = _stage(4 * first, 8 * first, blocks[3], halve[4], projects=True)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(inputs, outputs)
+        self.fc = nn.Linear(8 * first, outputs)
         start_(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
