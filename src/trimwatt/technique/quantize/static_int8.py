@@ -125,7 +125,7 @@ def planned(technique: StaticInt8, workload: Workload) -> Plan:
     if technique.correct_bias:
         _bias.add(model.graph)
     _graph.drop_unused(model.graph)
-    kept = [*_kept(model.graph, technique.keep_float), *_inside_gelu(model.graph)]
+    kept = [*_kept(model.graph, technique.keep_float), *_inside_gelu(model.graph), *_before_softmax(model.graph)]
     kept += _small_head(model.graph) if technique.float_head else []
     return Plan(workload, model, given, kept)
 
@@ -180,6 +180,18 @@ def _inside_gelu(graph: Any) -> list[str]:
         pieces = [n for value in values for n in takers[value] if n is not None and n.op_type in ("Add", "Mul")]
         found += [node.name for node in pieces]
         values = [node.output[0] for node in pieces]
+    return found
+
+
+def _before_softmax(graph: Any) -> list[str]:
+    """What scales and masks the numbers a softmax takes: a mask of -1e9 leaves them no range in 8 bits."""
+    makers, found = {output: node for node in graph.node for output in node.output}, []
+    waiting = [name for node in graph.node if node.op_type == "Softmax" for name in node.input]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is not None and node.op_type in ("Add", "Div", "Mul", "Sub", "Where") and node.name not in found:
+            found.append(node.name)
+            waiting += node.input
     return found
 
 
