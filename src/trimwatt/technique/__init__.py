@@ -14,7 +14,6 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 
 
 def _ours() -> tuple[type[Technique], ...]:
-    from trimwatt.technique.architecture import (
         DeepResNet,
         EfficientNet,
         MobileNetV1,
@@ -26,6 +25,7 @@ def _ours() -> tuple[type[Technique], ...]:
         SqueezeNet,
         TorchMlp,
     )  # fmt: skip
+    from trimwatt.technique.architecture import (
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.factorize import Cp, Svd, Tucker
@@ -35,19 +35,21 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.prune.budget import PruneBudget
     from trimwatt.technique.prune.channels import PruneChannels
     from trimwatt.technique.prune.dense import PruneDense
+    from trimwatt.technique.prune.heads import PruneHeads
     from trimwatt.technique.prune.magnitude import PruneMagnitude
     from trimwatt.technique.prune.pattern import PrunePattern
     from trimwatt.technique.prune.recurrent import PruneRecurrent
     from trimwatt.technique.quantize import DynamicInt8, Equalise, MixedInt8, Qat, StaticInt8, WeightOnly
+    from trimwatt.technique.sparse import L0, L1, GroupLasso, LassoFeatures, RigL
     from trimwatt.technique.threshold import Threshold
     from trimwatt.technique.train import FineTune, Train
 
     return (
         Boosted, Cp, DeepResNet, Distill, DistillTree, DynamicInt8, EfficientNet, Ensemble, Equalise, FineTune, Fit,
-        Forest, Gptq, Linear, Lower, MixedInt8, Mlp, MobileNetV1, MobileNetV2, MobileNetV3, Neighbours, ObsChannels,
-        ObsWeights, PruneBlocks, PruneBudget, PruneChannels, PruneDense, PruneMagnitude, PrunePattern, PruneRecurrent,
-        Qat, ShuffleNetV2, SmallCnn, SmallResNet, SqueezeNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree,
-        Tucker, WeightOnly,
+        Forest, Gptq, GroupLasso, L0, L1, LassoFeatures, Linear, Lower, MixedInt8, Mlp, MobileNetV1, MobileNetV2,
+        MobileNetV3, Neighbours, ObsChannels, ObsWeights, PruneBlocks, PruneBudget, PruneChannels, PruneDense,
+        PruneHeads, PruneMagnitude, PrunePattern, PruneRecurrent, Qat, RigL, ShuffleNetV2, SmallCnn, SmallResNet,
+        SqueezeNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
     )  # fmt: skip
 
 
