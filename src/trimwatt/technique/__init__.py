@@ -14,6 +14,7 @@ __all__ = ["Technique", "applies_to", "apply", "from_json", "registry"]
 
 
 def _ours() -> tuple[type[Technique], ...]:
+    from trimwatt.technique.architecture import (
         DeepResNet,
         EfficientNet,
         MobileNetV1,
@@ -25,7 +26,6 @@ def _ours() -> tuple[type[Technique], ...]:
         SqueezeNet,
         TorchMlp,
     )  # fmt: skip
-    from trimwatt.technique.architecture import (
     from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.factorize import Cp, Svd, Tucker
