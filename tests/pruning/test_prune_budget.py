@@ -189,8 +189,21 @@ def test_what_cannot_be_done_is_said() -> None:
     ):
         with pytest.raises(InputError, match=said):
             PruneBudget(share, bad)
+    with pytest.raises(InputError, match="losses give layer 0 a loss of nan"):
+        PruneBudget(0.5, rows, losses=(("0", 8, float("nan")),))
     with pytest.raises(InputError, match="importance is sensitivity or taylor or hessian, got 'l1'"):
         PruneBudget(importance="l1")
+
+
+def test_a_network_that_answers_nonsense_fails_the_trial() -> None:
+    model = drawn(chain())
+    with torch.no_grad():
+        model[0].weight[0] = float("nan")
+    for importance in ("taylor", "sensitivity"):
+        with pytest.raises(TrialFailed, match="the loss on training rows is nan"):
+            apply(PruneBudget(0.5, costs(EVEN, GRID), importance=importance), on_images(model))
+    with pytest.raises(TrialFailed, match="the loss on held-out rows is nan"):
+        layer_sensitivity(on_images(model), importance="l1")
 
 
 def test_a_layer_nobody_listens_to_is_insensitive() -> None:

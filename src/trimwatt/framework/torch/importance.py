@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch.groups import Group, Part, Score, by_weight, groups
 from trimwatt.framework.torch.loss import criterion
 from trimwatt.framework.torch.run import example, tensor
@@ -47,6 +49,8 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
     total = {group.layer: torch.zeros(group.channels) for group in found if _read(group)}
     batches = 0
     for loss in losses(workload, module):
+        if not math.isfinite(loss.item()):
+            raise TrialFailed(f"the loss on training rows is {loss.item():g}, so no channel's importance can be told")
         module.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         batches += 1

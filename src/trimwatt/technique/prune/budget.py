@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -58,6 +59,8 @@ class PruneBudget(Technique):
                 raise InputError(f"{name} is {' or '.join(allowed)}, got {getattr(self, name)!r}")
         if not self.rest_s >= 0:
             raise InputError(f"rest_s is a time in seconds, got {self.rest_s}")
+        if wrong := [row for row in self.losses if not math.isfinite(row[2])]:
+            raise InputError(f"losses give layer {wrong[0][0]} a loss of {wrong[0][2]}; measure them anew")
         tables(self.costs)
 
     def variants(self, workload: Workload) -> Sequence[Technique]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, TrialFailed
 from trimwatt.workload import Decide, Workload
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def _judged(workload: Workload, module: nn.Module) -> tuple[float, float]:
     judge = criterion(workload, workload.rows.train.y, from_scratch=False)
     answers = forward(module, tensor(workload, held.x))
     loss = float(judge(torch.from_numpy(answers), judge.targets(held.y)))
+    if not math.isfinite(loss):
+        raise TrialFailed(f"the loss on held-out rows is {loss:g}, so no layer's sensitivity can be told")
     found = workload.probabilities(answers)
     if workload.quality.reads == "labels":
         found = (workload.decide or Decide(workload.rows.classes or ())).codes(found)
