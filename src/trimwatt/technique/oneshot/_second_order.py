@@ -16,8 +16,13 @@ _BLOCK, _STEPS = 128, 256
 def damped(hessian: Array, damp: float) -> Array:
     """The Hessian (features, features) with a share of its mean diagonal added; features never seen count as one."""
     mean = float(np.diag(hessian).mean())
-    silent = np.diag(hessian) <= 1e-12 * max(mean, 1e-30)
-    return hessian + np.diag(damp * mean + np.where(silent, mean or 1.0, 0.0))
+    return hessian + np.diag(damp * mean + np.where(silent(hessian), mean or 1.0, 0.0))
+
+
+def silent(hessian: Array) -> Array:
+    """Which features were always zero (features,): their weights answer nothing."""
+    seen = np.diag(hessian)
+    return np.asarray(seen <= 1e-12 * max(float(seen.mean()), 1e-30))
 
 
 def error(change: Array, hessian: Array) -> Array:
@@ -58,7 +63,7 @@ def remove_groups(weights: Array, hessian: Array, groups: Array, kept: int, damp
     groups: for each feature its group 0.., or -1 where it must stay. Returns the sorted groups that are kept, and
     weights (out, features) with zeros where features are gone: the least squares fit of what is left.
     """
-    weights, inverse = weights.copy(), np.linalg.inv(damped(hessian, damp))
+    weights, inverse = np.where(silent(hessian), 0, weights), np.linalg.inv(damped(hessian, damp))
     places = [np.flatnonzero(groups == g) for g in range(int(groups.max()) + 1)]
     alive = list(range(len(places)))
     batch = max(1, len(places) // _STEPS)
@@ -100,7 +105,7 @@ def mask_weights(
     pattern: (n, m) leaves n of each m neighbours in place of a share.
     """
     spread = np.linalg.cholesky(np.linalg.inv(damped(hessian, damp))).T
-    left, size = weights.copy(), pattern[1] if pattern else _BLOCK
+    left, size = np.where(silent(hessian), 0, weights), pattern[1] if pattern else _BLOCK
     for start in range(0, left.shape[1], size):
         stop = min(start + size, left.shape[1])
         saliency = np.square(left[:, start:stop] / np.diag(spread)[start:stop])

@@ -41,7 +41,7 @@ class ObsChannels(Technique):
 
     share: float = 0.25
     round_to: int = 8
-    calibration_rows: int = 500
+    calibration_rows: int = 1000
     damp: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -105,6 +105,8 @@ def _prune(
         now, target = np.column_stack([now, np.ones(len(now))]), target + bias
     each = (weights.shape[1] - biased) // chain.channels
     groups = np.append(np.repeat(np.arange(chain.channels), each), [-1] * biased)
+    if len(now) < weights.shape[1]:
+        _log.info("%d rows are few for the %d features of %s", len(now), weights.shape[1], chain.after)
     left, fitted = _second_order.remove_groups(weights, now.T @ now, groups, kept, technique.damp)
     places = np.flatnonzero(np.isin(groups, [-1, *left]))
     fitted = refit(now[:, places], target, fitted[:, places], technique.damp)

@@ -42,7 +42,7 @@ def correct(model: Any, source: Any, given: dict[str, Array]) -> None:
 
 
 def _by_channel(values: Array) -> Array:
-    return np.asarray(values.mean(axis=(0, *range(2, values.ndim))))
+    return np.asarray(values.mean(axis=(0, *range(2, values.ndim)), dtype=np.float64))
 
 
 def _holder(graph: Any, node: Any) -> tuple[Any, int, float | Array] | None:

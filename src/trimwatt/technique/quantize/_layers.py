@@ -13,7 +13,7 @@ from trimwatt.framework.onnx.run import open_session
 from trimwatt.technique import _graph
 from trimwatt.workload import Array
 
-_NUMBERS = 2**23
+_NUMBERS = 2**21
 _CHUNK = 64
 
 
@@ -59,12 +59,12 @@ def features(model: Any, place: str, node: Any, kernel: Sequence[int], given: di
     """
     found = values(model, [place], given)[0]
     if node.op_type != "Conv":
-        return found.reshape(1, -1, found.shape[-1])
-    return _windows(node, found, kernel, np.random.default_rng(seed))
+        return found.reshape(1, -1, found.shape[-1]).astype(np.float64)
+    return _windows(node, found, kernel, np.random.default_rng(seed)).astype(np.float64)
 
 
 def values(model: Any, places: Sequence[str], given: dict[str, Array]) -> list[Array]:
-    """What stands at `places` of `model` for the given rows (input name -> rows), float64."""
+    """What stands at `places` of `model` for the given rows (input name -> rows)."""
     probe = _graph.described(copy.deepcopy(model))
     _edit.keep_outputs(probe, list(dict.fromkeys(places)))
     session = open_session(probe.SerializeToString())
@@ -74,7 +74,7 @@ def values(model: Any, places: Sequence[str], given: dict[str, Array]) -> list[A
         session.run(list(places), {name: given[name][start : start + _CHUNK] for name in wanted})
         for start in range(0, rows, _CHUNK)
     ]
-    return [np.concatenate(column).astype(np.float64) for column in zip(*parts, strict=True)]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _windows(node: Any, x: Array, kernel: Sequence[int], rng: np.random.Generator) -> Array:
@@ -89,9 +89,11 @@ def _windows(node: Any, x: Array, kernel: Sequence[int], rng: np.random.Generato
     steps = tuple(slice(None, None, step) for step in strides)
     taps = tuple(slice(None, None, step) for step in dilations)
     view = view[(slice(None), slice(None), *steps, *taps)]
-    places = view.shape[2 : 2 + rank]
-    total, parts = int(np.prod(places)), groups(node)
-    most = max(1, _NUMBERS // max(1, len(x) * x.shape[1] * int(np.prod(sizes))))
+    places, parts = view.shape[2 : 2 + rank], groups(node)
+    total = int(np.prod(places))
+    each = x.shape[1] * int(np.prod(sizes))
+    # a Hessian needs several times as many rows as features
+    most = max(1, -(-max(_NUMBERS // each, 4 * each // parts) // len(x)))
     drawn = np.sort(rng.permutation(total)[:most])
     index: tuple[Any, ...] = (slice(None), slice(None), *np.unravel_index(drawn, places))
     seen = view[index]  # (n, channels, drawn, *kernel)
