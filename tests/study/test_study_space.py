@@ -176,3 +176,9 @@ def test_a_budget_of_time_is_made_smaller_where_the_floor_is_met_and_tables_are_
     chain = (prune, make("lower"), make("static-int8", activations="int8"))
     bolder = [c.first("prune").share for c in space.after(_trial(True), Candidate(chain)) if c.first("prune") != prune]
     assert bolder == [0.35]
+
+
+def test_training_that_only_mended_a_lever_goes_with_it() -> None:
+    recipes = [[step.name for step in c.recipe] for c in _space("torch", "quantize").first()]
+    assert ["finetune", "lower", "static-int8"] in recipes
+    assert not any(names.count("finetune") > 1 for names in recipes)

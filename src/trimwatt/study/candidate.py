@@ -24,13 +24,14 @@ class Candidate:
     """A recipe and the runtime that serves it.
 
     patience: share of the time left that it may take, in (0, 1]. given: the steps that train a model that was given
-    untrained, which go without saying.
+    untrained, which go without saying. late: to be tried after all that was proposed before.
     """
 
     recipe: Recipe
     runtime: str = "onnxruntime"
     patience: float = 0.5
     given: Recipe = dataclasses.field(default=(), compare=False)
+    late: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def served(self) -> tuple[Recipe, str]:

@@ -36,7 +36,7 @@ def _known(engine: Engine, precision: str) -> LayerCosts | None:
 
 def _measured(engine: Engine, core: Recipe, precision: str) -> LayerCosts | None:
     engine.event("stage", text=f"what each layer costs here, {precision}")
-    shop, limit_s = engine.workshop, max(5.0, 0.2 * engine.left_s())
+    shop, limit_s = engine.workshop, max(15.0, 0.2 * engine.left_s())
     built = tuple(step for step in core if group(step) == "architecture")
     try:
         with engine.ledger.booking("measure", None, "costs of layers"), Child(

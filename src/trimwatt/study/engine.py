@@ -154,7 +154,8 @@ class Engine:
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))
-            queue = space.after(trial, candidate) + queue
+            more = space.after(trial, candidate)
+            queue = [c for c in more if not c.late] + queue + [c for c in more if c.late]
 
     def attempt(self, candidate: Candidate, found: Found) -> Trial:
         """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trimwatt import _imports
@@ -71,10 +71,20 @@ class Space:
             return candidate
         if not wanted & self.allowed or wanted & {"classical", "architecture"} - self.allowed:
             return None
-        kept = [s for s in candidate.recipe if s in self.core or group(s) in self.allowed | {"train"}]
+        kept = list(self._kept(candidate.recipe))
         if not any(step.needs == {"onnx"} for step in kept):
             kept = [step for step in kept if step.name != "lower"]
         return dataclasses.replace(candidate, recipe=tuple(kept))
+
+    def _kept(self, recipe: Recipe) -> Iterator[Any]:
+        """Its steps without the levers that were not asked for, nor the training that only mended what they did."""
+        dropped = False
+        for step in recipe:
+            if step in self.core or group(step) in self.allowed or (group(step) == "train" and not dropped):
+                dropped = False
+                yield step
+            else:
+                dropped = group(step) != "train" and group(step) not in PLUMBING
 
     def _of(self, *steps: Any, patience: float = 0.5, runtime: str = "onnxruntime") -> Candidate:
         """The threshold is fitted on the model as it is in the end, before it is lowered where that is needed."""

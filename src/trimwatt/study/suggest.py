@@ -10,7 +10,7 @@ from trimwatt.study.candidate import Candidate, final_form, group, make
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
-_SHARES, _LONGER, _MOST_EPOCHS = 2, 3, 30
+_SHARES, _LONGER, _SHORT = 2, 3, 5
 
 
 class Suggestions:
@@ -94,11 +94,11 @@ class Suggestions:
         pruned = next((n for n, step in enumerate(steps) if group(step) == "prune"), None)
         if pruned is None or trial.meets_floor or trial.floor_test != "not_disproven":
             return []
-        tunes = [step for step in steps[pruned:] if step.name == "finetune" and step.epochs < _MOST_EPOCHS]
+        tunes = [step for step in steps[pruned:] if step.name == "finetune" and step.epochs <= _SHORT]
         if not tunes:
             return []
-        epochs = min(_MOST_EPOCHS, _LONGER * tunes[0].epochs)
-        return [candidate.swapped(tunes[0], replace(tunes[0], epochs=epochs))]
+        longer = replace(tunes[0], epochs=_LONGER * tunes[0].epochs)
+        return [replace(candidate.swapped(tunes[0], longer), late=True)]
 
 
 def _bolder(prune: Any) -> float:
