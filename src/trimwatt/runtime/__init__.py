@@ -11,7 +11,10 @@ from trimwatt.runtime._base import Artifact, Runtime, Session
 
 __all__ = ["Artifact", "Runtime", "Session", "get", "names"]
 
-_OWN = {"onnxruntime": "OnnxRuntime", "sklearn": "SklearnRuntime", "torch": "TorchRuntime"}
+_OWN = {
+    "onnxruntime": "onnxruntime:OnnxRuntime", "openvino": "openvino:OpenVino", "openvino-bf16": "openvino:OpenVinoBf16",
+    "sklearn": "sklearn:SklearnRuntime", "torch": "torch:TorchRuntime", "torch-bf16": "torch_bf16:TorchBf16Runtime",
+}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -22,7 +25,8 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Runtime:
     """The runtime called `name`, imported now; raises InputError, naming those known, where there is none."""
     if name in _OWN:
-        return cast(Runtime, getattr(importlib.import_module(f"trimwatt.runtime.{name}"), _OWN[name])())
+        module, _, kind = _OWN[name].partition(":")
+        return cast(Runtime, getattr(importlib.import_module(f"trimwatt.runtime.{module}"), kind)())
     plugin = _plugins().get(name)
     if plugin is None:
         raise InputError(f"runtime {name!r} is unknown; runtimes are {', '.join(names())}")

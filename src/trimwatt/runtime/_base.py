@@ -32,7 +32,10 @@ class Artifact:
 
 
 class Session(Protocol):
-    """An opened artifact, ready to answer. Lives in a process of its own while it is measured."""
+    """An opened artifact, ready to answer. Lives in a process of its own while it is measured.
+
+    One that computes in fewer bits than float32 has an `error_bound`, which `verify` then allows it.
+    """
 
     def predict(self, rows: Rows) -> Array:
         """Labels or values (n,) for a request in the scenario's form. This is the call that is timed."""

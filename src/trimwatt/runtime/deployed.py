@@ -21,7 +21,7 @@ from trimwatt.workload import Array, Rows
 
 SCHEMA = "trimwatt/artifact/1"
 MANIFEST = "manifest.json"
-_PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "scikit-learn", "skops", "torch")
+_PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "skops", "torch")
 
 
 def write(

@@ -10,18 +10,21 @@ from trimwatt.runtime._base import Session, disagreement
 from trimwatt.workload import Array, Rows, Workload
 
 _SAME = 0.999
+_BOUND = 1e-3
 
 
-def verify(workload: Workload, session: Session, rows: Rows, error_bound: float = 1e-3) -> str | None:
+def verify(workload: Workload, session: Session, rows: Rows, error_bound: float | None = None) -> str | None:
     """Why the opened export is not its workload, or None where it is.
 
     rows: as stored, real ones, some hundreds. error_bound: absolute for probabilities, relative to the spread of
-    values. Also refused: labels that do not follow from the export's own probabilities.
+    values; None asks the session, which knows in how many bits it computes, and is 0.001 where it does not say. Also
+    refused: labels that do not follow from the export's own probabilities.
     """
     expected = framework.get(workload.form).scores(workload, rows)
     request = as_request(rows, workload.scenario.request)
     got = session.scores(request)
     classify = workload.decide is not None
+    error_bound = getattr(session, "error_bound", _BOUND) if error_bound is None else error_bound
     reason = disagreement(expected, got, classify, error_bound)
     return reason or _decision(workload, got, session.predict(request))
 

@@ -166,9 +166,9 @@ def _outputs(write: _Writer, node: Any, made: list[tuple[list[str], str, str]]) 
         axes = write.constant([0, 1], np.int64)
         of_all = [[write.add("Unsqueeze", state, axes) for state in states] for states, _, _ in made]
         _named(write, names[0], "Concat", [write.add("Concat", *parts, axis=0) for parts in of_all], axis=1)
-    for place in (1, 2):
-        if names[place] and takers[names[place]]:
-            _named(write, names[place], "Concat", [write.add("Unsqueeze", m[place], first) for m in made], axis=0)
+    for name, states in zip(names[1:3], zip(*(m[1:] for m in made), strict=True), strict=True):
+        if name and takers[name]:
+            _named(write, name, "Concat", [write.add("Unsqueeze", state, first) for state in states], axis=0)
 
 
 def _named(write: _Writer, name: str, op: str, inputs: list[str], **attributes: Any) -> None:
