@@ -45,10 +45,10 @@ def matrix(node: Any, weight: Array) -> Array:
 
 
 def arranged(node: Any, content: Array, shape: Sequence[int]) -> Array:
-    """A matrix (out, features) as the node keeps its weights, of `shape`."""
-    if node.op_type == "Conv" or _graph.attribute(node, "transB", 0):
+    """A matrix (out, features) as the node keeps its weights; `shape`: of a convolution's."""
+    if node.op_type == "Conv":
         return np.ascontiguousarray(content.reshape(shape))
-    return np.ascontiguousarray(content.T)
+    return np.ascontiguousarray(content if _graph.attribute(node, "transB", 0) else content.T)
 
 
 def features(model: Any, place: str, node: Any, kernel: Sequence[int], given: dict[str, Array], seed: int = 0) -> Array:
