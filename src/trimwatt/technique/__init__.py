@@ -31,6 +31,7 @@ def _ours() -> tuple[type[Technique], ...]:
     from trimwatt.technique.factorize import Cp, Svd, Tucker
     from trimwatt.technique.lower import Lower
     from trimwatt.technique.oneshot import Gptq, ObsChannels, ObsWeights
+    from trimwatt.technique.precision import Half
     from trimwatt.technique.prune.blocks import PruneBlocks
     from trimwatt.technique.prune.budget import PruneBudget
     from trimwatt.technique.prune.channels import PruneChannels
@@ -46,7 +47,7 @@ def _ours() -> tuple[type[Technique], ...]:
 
     return (
         Boosted, Cp, DeepResNet, Distill, DistillTree, DynamicInt8, EfficientNet, Ensemble, Equalise, FineTune, Fit,
-        Forest, Gptq, GroupLasso, L0, L1, LassoFeatures, Linear, Lower, MixedInt8, Mlp, MobileNetV1, MobileNetV2,
+        Forest, Gptq, GroupLasso, Half, L0, L1, LassoFeatures, Linear, Lower, MixedInt8, Mlp, MobileNetV1, MobileNetV2,
         MobileNetV3, Neighbours, ObsChannels, ObsWeights, PruneBlocks, PruneBudget, PruneChannels, PruneDense,
         PruneHeads, PruneMagnitude, PrunePattern, PruneRecurrent, Qat, RigL, ShuffleNetV2, SmallCnn, SmallResNet,
         SqueezeNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker, WeightOnly,
