@@ -27,6 +27,7 @@ from trimwatt.technique.prune.costs import LayerCosts
 from trimwatt.workload import Array, Workload
 
 CONV = LayerShape("", "conv", 0, 0, (2, 9, 7), (3, 3), (2, 1), (1, 0), (1, 1))
+ONE = replace(CONV, kernel=(1, 1), stride=(1, 1), padding=(0, 0))
 DEPTHWISE = replace(CONV, groups=2, padding=(1, 1))
 DENSE, STEPS = LayerShape("", "dense", 0, 0, (3,)), LayerShape("", "dense", 0, 0, (2, 5))
 
@@ -47,8 +48,10 @@ def by_hand(shape: LayerShape, x: Array, weight: Array, bias: Array | None) -> A
 def test_copies_of_a_layer_sum_to_what_they_compute(shape: LayerShape, inputs: int, outputs: int) -> None:
     made, x = layer_model(shape, inputs, outputs, 3, False)
     known = {t.name: numpy_helper.to_array(t) for t in load_model_from_string(made).graph.initializer}
-    plain = len(shape.rows) == 2 and shape.kind == "dense"
-    expected = sum(by_hand(shape, x, known[f"w{k}"], None if plain else known[f"b{k}"]) for k in range(3))
+    plain, given = len(shape.rows) == 2 and shape.kind == "dense", x
+    if shape.kind == "conv":
+        given = by_hand(ONE, x, known["wbefore"], known["bbefore"])
+    expected = sum(by_hand(shape, given, known[f"w{k}"], None if plain else known[f"b{k}"]) for k in range(3))
     np.testing.assert_allclose(open_session(made).run(None, {"x": x})[0], expected, atol=1e-4)
 
 
@@ -60,11 +63,18 @@ def test_int8_layers_take_and_give_bytes_and_compute_within_steps(shape: LayerSh
     assert x.dtype == np.uint8
     known = {t.name: numpy_helper.to_array(t) for t in load_model_from_string(made).graph.initializer}
     told = (x.astype(np.float32) - 128) * SCALE
-    bias = known["b0"].astype(np.float32) * SCALE**2 if "b0" in known else None
-    plain = len(shape.rows) == 2 and shape.kind == "dense"
-    real = by_hand(shape, told, known["w0"].astype(np.float32) * SCALE, None if plain else bias)
-    expected = np.clip(np.rint(real / SCALE) + 128, 0, 255)
-    assert np.abs(open_session(made).run(None, {"x": x})[0].astype(float) - expected).max() <= 1
+
+    def step(shape: LayerShape, told: Array, name: str) -> Array:
+        plain = len(shape.rows) == 2 and shape.kind == "dense"
+        bias = None if plain else known[f"b{name}"].astype(np.float32) * SCALE**2
+        real = by_hand(shape, told, known[f"w{name}"].astype(np.float32) * SCALE, bias)
+        return np.clip(np.rint(real / SCALE), -128, 127) * SCALE
+
+    told = step(ONE, told, "before") if shape.kind == "conv" else told
+    expected = step(shape, told, "0") / SCALE + 128
+    # a step that falls the other way in the first layer moves several in the second
+    apart = np.abs(open_session(made).run(None, {"x": x})[0].astype(float) - expected)
+    assert apart.max() <= (1 if shape.kind == "dense" else 6) and np.median(apart) <= 1
 
 
 def quick(workload: Workload, **options: object) -> LayerCosts:

@@ -27,7 +27,7 @@ from trimwatt.technique.prune.budget import PruneBudget, chosen
 from trimwatt.technique.prune.costs import LayerCosts, Row, tables
 from trimwatt.technique.prune.sensitivity import layer_sensitivity
 from trimwatt.testing.technique import TechniqueContract
-from trimwatt.workload import Workload
+from trimwatt.workload import Array, Workload
 
 prices = st.floats(0, 10, allow_nan=False)
 menus = st.lists(st.lists(st.tuples(prices, prices), min_size=1, max_size=4), min_size=1, max_size=5)
@@ -102,6 +102,31 @@ def test_layers_between_two_groups_keep_the_true_budget(scale: list[float], shar
         for option in options:
             if option.width > found[name]:
                 assert total({**found, name: option.width}) > budget
+
+
+def test_a_chain_of_layers_is_given_nearly_the_best_widths_there_are() -> None:
+    reached = []
+    for seed in range(40):
+        rng, sizes = np.random.default_rng(seed), (2, 4, 6, 8)
+        price, gain = rng.uniform(0.2, 5, 6), np.sort(rng.random((5, 4)), axis=1).cumsum(axis=1)
+
+        def total(left: Mapping[str, int], price: Array = price) -> float:
+            width = [1.0, *(left.get(str(k), 8) / 8 for k in range(5)), 1.0]
+            return sum(float(price[k]) * width[k] * width[k + 1] for k in range(6))
+
+        def worth(left: Mapping[str, int], gain: Array = gain) -> float:
+            return sum(float(gain[int(name)][width // 2 - 1]) for name, width in left.items())
+
+        choices = {
+            str(k): [Option(w, float(price[k] + price[k + 1]) * w / 8, worth({str(k): w})) for w in sizes]
+            for k in range(5)
+        }
+        budget = 0.55 * total({})
+        every = [dict(zip(choices, picks, strict=True)) for picks in itertools.product(sizes, repeat=5)]
+        found = _knapsack.widths(choices, total, budget)
+        assert found is not None and total(found) <= budget * (1 + 1e-9)
+        reached.append(worth(found) / max(worth(left) for left in every if total(left) <= budget))
+    assert min(reached) > 0.9 and np.mean(reached) > 0.985
 
 
 def ties(workload: Workload, rows: tuple[Row, ...]) -> _ties.Ties:

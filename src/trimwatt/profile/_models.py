@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,24 @@ OPSET, SCALE = 17, np.float32(0.02)
 def layer_model(shape: LayerShape, inputs: int, outputs: int, copies: int, int8: bool) -> tuple[bytes, Array]:
     """(model, rows it takes): `copies` layers of that width, each with weights of its own, read `x`; they are summed.
 
-    The difference between few and many copies is the layer, without the runtime's call and without the reordering of
-    its input, which all copies share. int8: with QuantizeLinear and DequantizeLinear around each, uint8 in and out.
+    The difference between few and many copies is the layer, without the runtime's call and without what all copies
+    share: the reordering of rows, and before a convolution another one, of 1 by 1 from one channel, so that the layer
+    finds its input in blocks of channels as it does inside a network; from rows it would be computed in another way.
+    int8: with QuantizeLinear and DequantizeLinear around each, uint8 in and out.
     """
     from onnx import TensorProto, helper
 
     rng = np.random.default_rng(0)
     made = _Graph(rng, int8)
+    channels = outputs if shape.depthwise else inputs
     value = made.read("x")
+    if shape.kind == "conv":
+        value = made.layer(_before(shape), value, 1, channels, "before")
     answers = [made.layer(shape, value, inputs, outputs, f"{copy}") for copy in range(copies)]
     while len(answers) > 1:
         answers.append(made.added(answers.pop(0), answers.pop(0)))
     made.written(answers[0], "y")
-    size = _sizes(shape, outputs if shape.depthwise else inputs)
+    size = [shape.rows[0], 1, *shape.rows[1:]] if shape.kind == "conv" else [*shape.rows, channels]
     kind = TensorProto.UINT8 if int8 else TensorProto.FLOAT
     graph = helper.make_graph(
         made.nodes, "layer", [helper.make_tensor_value_info("x", kind, size)],
@@ -39,10 +45,9 @@ def layer_model(shape: LayerShape, inputs: int, outputs: int, copies: int, int8:
     return bytes(model.SerializeToString()), rows
 
 
-def _sizes(shape: LayerShape, channels: int) -> list[int]:
-    if shape.kind == "conv":
-        return [shape.rows[0], channels, *shape.rows[1:]]
-    return [*shape.rows, channels]
+def _before(shape: LayerShape) -> LayerShape:
+    ones, zeros = (1,) * len(shape.kernel), (0,) * len(shape.kernel)
+    return replace(shape, kernel=ones, stride=ones, padding=zeros, dilation=ones, groups=1)
 
 
 class _Graph:
