@@ -12,39 +12,69 @@ from trimwatt.technique import registry
 Step = tuple[str, dict[str, Any]]
 Chain = tuple[str, Callable[[], Recipe], str]
 
-TUNE: Step = ("finetune", {"epochs": 8})
-AGAIN: Step = ("finetune", {"epochs": 5, "learning_rate": 3e-3})
+TUNE: Step = ("finetune", {"epochs": 3})
+AGAIN: Step = ("finetune", {"epochs": 3, "learning_rate": 3e-3})
 LOWER: Step = ("lower", {})
 INT8: Step = ("static-int8", {})
 
-EVERY: tuple[tuple[Step, ...], ...] = (
-    (LOWER, INT8),
-    (LOWER, ("static-int8", {"activations": "int8"})),
-    (LOWER, ("static-int8", {"method": "percentile"})),
-    (TUNE,),
-    (TUNE, LOWER, INT8),
-)
+INT8S: Step = ("static-int8", {"activations": "int8"})
+SVD: Step = ("svd", {})
+
+# each lever of quantization and of one-shot compression alone, from the model as it is
+PLAIN: tuple[tuple[Step, ...], ...] = (
+    (LOWER, INT8), (LOWER, INT8S), (LOWER, ("static-int8", {"method": "percentile"})),
+    (LOWER, ("static-int8", {"method": "mse", "correct_bias": True})), (LOWER, ("equalise", {}), INT8),
+    (LOWER, ("mixed-int8", {})), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})),
+    (LOWER, ("weight-only", {"bits": 4})), (LOWER, ("gptq", {})), (LOWER, ("obs-weights", {})), (TUNE,),
+    (TUNE, LOWER, INT8), (TUNE, ("qat", {})), (("prune-magnitude", {"share": 0.8}),), (("prune-pattern", {}),),
+)  # fmt: skip
 CNN: tuple[tuple[Step, ...], ...] = (
-    *EVERY,
-    (("prune-channels", {}), AGAIN),
-    (TUNE, ("prune-channels", {}), AGAIN, LOWER, INT8),
+    *PLAIN,
+    (LOWER, ("obs-channels", {})), (LOWER, ("obs-channels", {}), INT8),
+    (("prune-channels", {}), AGAIN), (TUNE, ("prune-channels", {}), AGAIN, LOWER, INT8),
     (TUNE, ("prune-channels", {"share": 0.7}), AGAIN, LOWER, INT8),
+    (TUNE, ("prune-channels", {"importance": "taylor"}), AGAIN, LOWER, INT8),
     (TUNE, ("prune-blocks", {"share": 0.4}), AGAIN, LOWER, INT8),
-)
+    (TUNE, ("prune-blocks", {"share": 0.6}), TUNE, LOWER, INT8),
+    (TUNE, ("prune-blocks", {"share": 0.4}), AGAIN, ("qat", {})),
+    (TUNE, ("tucker", {}), AGAIN), (TUNE, ("tucker", {}), AGAIN, LOWER, INT8), (TUNE, ("cp", {}), AGAIN),
+    (TUNE, ("group-lasso", {})), (TUNE, ("l0", {})),
+    (TUNE, ("distill", {"student": "small-cnn"}), LOWER, INT8),
+)  # fmt: skip
 DENSE: tuple[tuple[Step, ...], ...] = (
-    *EVERY,
-    (LOWER, ("prune-dense", {})),
-    (LOWER, ("prune-dense", {"share": 0.75})),
-    (LOWER, ("prune-dense", {}), INT8),
-    (LOWER, ("prune-dense", {"share": 0.75}), INT8),
-)
-KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {"cnn": CNN, "mlp": DENSE, "gru": EVERY, "encoder": EVERY}
+    *PLAIN,
+    (LOWER, ("prune-dense", {})), (LOWER, ("prune-dense", {"share": 0.75})), (LOWER, ("prune-dense", {}), INT8),
+    (LOWER, ("prune-dense", {"share": 0.75}), INT8), (SVD, AGAIN), (SVD, AGAIN, LOWER, INT8), (LOWER, SVD),
+    (("prune-channels", {}), AGAIN), (("prune-channels", {}), AGAIN, LOWER, INT8),
+    (("group-lasso", {}),), (("l0", {}),),
+    (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}),),
+    (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}), LOWER, INT8),
+    (("distill-tree", {"depth": 8}),),
+)  # fmt: skip
+GRU: tuple[tuple[Step, ...], ...] = (
+    (TUNE,), (LOWER, INT8), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})),
+    (("prune-recurrent", {"share": 0.5}),), (("prune-recurrent", {"share": 0.5}), AGAIN),
+    (("prune-recurrent", {"share": 0.75}), AGAIN), (("prune-recurrent", {"share": 0.75}), TUNE),
+    (("prune-recurrent", {"share": 0.85}), TUNE), (("prune-recurrent", {"share": 0.5}), AGAIN, LOWER, INT8),
+)  # fmt: skip
+ENCODER: tuple[tuple[Step, ...], ...] = (
+    (LOWER, INT8), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})), (LOWER, ("weight-only", {"bits": 4})),
+    (("prune-heads", {}),), (("prune-heads", {}), LOWER, INT8), (("prune-heads", {}), LOWER, ("dynamic-int8", {})),
+)  # fmt: skip
+KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {"cnn": CNN, "mlp": DENSE, "gru": GRU, "encoder": ENCODER}
 
 
 def chains(kind: str) -> Iterator[Chain]:
     """(name, what makes the steps, runtime) of each candidate for this kind of network."""
     for steps in KINDS[kind]:
-        yield " + ".join(_label(step) for step in steps if step[0] != "lower"), partial(_made, steps), "onnxruntime"
+        yield _name(steps), partial(_made, steps), "onnxruntime"
+    yield "openvino", tuple, "openvino"
+    yield "openvino-bf16", tuple, "openvino-bf16"
+    yield "static-int8, openvino", partial(_made, (LOWER, INT8)), "openvino"
+
+
+def _name(steps: tuple[Step, ...]) -> str:
+    return " + ".join(_label(step) for step in steps if step[0] != "lower")
 
 
 def _made(steps: tuple[Step, ...]) -> Recipe:

@@ -182,3 +182,17 @@ def test_training_that_only_mended_a_lever_goes_with_it() -> None:
     recipes = [[step.name for step in c.recipe] for c in _space("torch", "quantize").first()]
     assert ["finetune", "lower", "static-int8"] in recipes
     assert not any(names.count("finetune") > 1 for names in recipes)
+
+
+def test_the_best_so_far_is_tried_in_a_runtime_that_is_no_slower() -> None:
+    pytest.importorskip("openvino")
+    space = _space("torch")
+    first = space.first()
+    assert [c.runtime for c in first[:3]] == ["onnxruntime", "openvino", "openvino-bf16"]
+    for candidate, ratio in zip(first[:3], (0.3, 0.31, 0.9), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    tuned = Candidate((make("finetune"),))
+    proposed = [c for c in space.after(_trial(True, 0.2), tuned) if c.runtime != "onnxruntime"]
+    assert [(c.runtime, c.recipe, c.late) for c in proposed] == [("openvino", tuned.recipe, True)]
+    worse = Candidate((make("finetune", epochs=4),))
+    assert not [c for c in space.after(_trial(True, 0.25), worse) if c.runtime != "onnxruntime"]

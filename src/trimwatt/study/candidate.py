@@ -16,6 +16,7 @@ _GROUPS = (
     "runtime", "prune", "quantize", "oneshot", "factorize", "distill", "sparse", "precision", "classical", "train",
     "architecture",
 )  # fmt: skip
+_RUNTIMES = {"sklearn": "scikit-learn", "torch": "PyTorch", "openvino": "OpenVINO", "openvino-bf16": "OpenVINO, bf16"}
 _LEVERS = ("pruning", "quantization", "low rank", "distillation", "sparse training")
 
 
@@ -42,7 +43,7 @@ class Candidate:
     def name(self) -> str:
         own = self.recipe[len(self.given) :] if self.recipe[: len(self.given)] == self.given else self.recipe
         labels = [label(step) for step in own if step.name not in PLUMBING]
-        served = {"sklearn": " in scikit-learn", "torch": " in PyTorch"}.get(self.runtime, "")
+        served = f" in {_RUNTIMES.get(self.runtime, self.runtime)}" if self.runtime != "onnxruntime" else ""
         return (" + ".join(labels) or "model as given") + served
 
     def family(self, baseline: Candidate) -> str:

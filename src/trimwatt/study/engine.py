@@ -146,7 +146,7 @@ class Engine:
         """Try candidates until none is left or the budget is spent; the change of runtime alone is always tried."""
         queue = space.first()
         while queue:
-            if self.left_s() < 1.0 and queue[0].recipe != space.baseline.recipe:
+            if self.left_s() < 1.0 and queue[0].served != (space.baseline.recipe, "onnxruntime"):
                 found.untried = [candidate.name for candidate in queue]
                 self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return

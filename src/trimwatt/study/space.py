@@ -10,7 +10,7 @@ from trimwatt import _imports
 from trimwatt.recipe import Recipe
 from trimwatt.study import chains
 from trimwatt.study.candidate import PLUMBING, Candidate, allowed, final_form, group, make
-from trimwatt.study.suggest import Suggestions
+from trimwatt.study.suggest import OTHER_RUNTIMES, Suggestions
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
 
@@ -26,7 +26,7 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
-        self._results = Suggestions(workload, "quantize" in self.allowed)
+        self._results = Suggestions(workload, baseline.recipe, "quantize" in self.allowed)
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
@@ -91,7 +91,10 @@ class Space:
         return Candidate((*steps, *self.tail), runtime, patience)
 
     def _runtime(self) -> list[Candidate]:
-        return [Candidate(self.baseline.recipe)]
+        """The baseline in other runtimes; what another than ONNX Runtime gives, networks alone can tell."""
+        form = final_form(self.core, self.workload.form)
+        others = OTHER_RUNTIMES if form in ("torch", "onnx") and _imports.available("openvino") else ()
+        return [Candidate(self.baseline.recipe, runtime) for runtime in ("onnxruntime", *others)]
 
     def _compressed(self, core: Recipe) -> list[Candidate]:
         """The levers that work on any dense network in ONNX."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,20 +11,25 @@ from trimwatt.study.candidate import Candidate, final_form, group, make
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
-_SHARES, _LONGER, _SHORT = 2, 3, 5
+OTHER_RUNTIMES = ("openvino", "openvino-bf16")
+_SHARES, _LONGER, _SHORT, _NO_SLOWER = 2, 3, 5, 1.25
 
 
 class Suggestions:
     """Remembers what was learned from each trial, and proposes what follows from it."""
 
-    def __init__(self, workload: Workload, quantizes: bool = True) -> None:
-        self.workload, self.quantizes = workload, quantizes
+    def __init__(self, workload: Workload, plain: Recipe = (), quantizes: bool = True) -> None:
+        self.workload, self.plain, self.quantizes = workload, plain, quantizes
+        self._runtimes: dict[str, float] = {}
+        self._best = math.inf
         self._met: dict[Recipe, bool] = {}
         self._activations: dict[str, float] = {}
         self._shares: dict[Recipe, int] = {}
 
     def learn(self, trial: Trial, candidate: Candidate) -> None:
         """Remember whether what is not quantized meets the floor."""
+        if candidate.recipe == self.plain and trial.ratio_to_baseline is not None:
+            self._runtimes[candidate.runtime] = trial.ratio_to_baseline.value
         if candidate.first("quantize") is None:
             self._met[candidate.without("lower")] = trial.meets_floor
 
@@ -33,7 +39,18 @@ class Suggestions:
             *self._other_int8(trial, candidate),
             *self._other_share(trial, candidate),
             *self._longer(trial, candidate),
+            *self._other_runtime(trial, candidate),
         ]
+
+    def _other_runtime(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """The best so far in a runtime that did not take much longer than ONNX Runtime for the model as given."""
+        ratio = trial.ratio_to_baseline
+        if candidate.runtime != "onnxruntime" or ratio is None or not trial.meets_floor or ratio.value >= self._best:
+            return []
+        self._best = ratio.value
+        most = _NO_SLOWER * self._runtimes.get("onnxruntime", 0.0)
+        fast = [name for name in OTHER_RUNTIMES if self._runtimes.get(name, math.inf) <= most]
+        return [replace(candidate, runtime=name, late=True) for name in fast]
 
     @property
     def fastest(self) -> str:
