@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimwatt.energy import Energy
 from trimwatt.meter import attribute, powercap, usage
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.fake import Clock, FakeMeter, FakePowercap, FakeState, FakeZone, constant
@@ -119,6 +120,24 @@ def test_memory_that_a_container_reserves_is_its_own_not_its_threads() -> None:
     n = usage.machine_threads()
     assert attribute.process_share(sensor, a, b, 0.0, n / 4, memory=0.5).joules == pytest.approx(100 + 40)
     assert attribute.process_share(sensor, a, b, 0.0, n / 4).joules == pytest.approx(100 + 20)
+
+
+@pytest.mark.parametrize("views", [("wall",), ("battery",), ("board", "battery"), ("wall", "machine", "battery")])
+def test_views_of_the_whole_machine_count_once_and_alone(views: tuple[str, ...]) -> None:
+    a, b = Mark(0.0, 0.0, FakeState(0.0)), Mark(10.0, 0.0, FakeState(0.0))
+    watts = {view: 40.0 + n for n, view in enumerate(views)}
+    alone: Meter = FakeMeter(Clock(), watts)
+    assert attribute.machine(alone.between(a, b)) == Energy(400, 400, 400, "measured")
+    # a card lies inside it, and beside a package it is only shown
+    beside: Meter = FakeMeter(Clock(), {**watts, "gpu-0": 7.0})
+    assert attribute.machine(beside.between(a, b)) == Energy(400, 400, 400, "measured")
+    inside: Meter = FakeMeter(Clock(), {**watts, "package-0": 20.0})
+    assert attribute.machine(inside.between(a, b)) == Energy(200, 200, 200, "measured")
+
+
+def test_two_batteries_by_themselves_are_two() -> None:
+    domains = {f"battery-{n}": Energy(5.0, 4.0, 6.0, "measured") for n in range(2)}
+    assert attribute.machine(domains) == Energy(10.0, 8.0, 12.0, "measured")
 
 
 def test_nothing_read_is_nothing_split() -> None:

@@ -24,7 +24,9 @@ def test_the_formula_by_hand() -> None:
     domains = GENOA.between(*window)
     assert set(domains) == {"cpu"}
     assert domains["cpu"].joules == pytest.approx(18.175)
-    assert (domains["cpu"].low, domains["cpu"].high) == pytest.approx((18.175 * 0.65, 18.175 * 1.45))
+    # the machine's 5 CPU s are told in ticks of 10 ms, all of which are ours here
+    assert domains["cpu"].low == pytest.approx(18.175 * 0.65)
+    assert domains["cpu"].high == pytest.approx((18.175 + 1.25 * (1.879 - 0.343) * 2 * 0.01) * 1.45)
     assert domains["cpu"].origin == "estimated"
 
 
@@ -90,6 +92,19 @@ def test_the_record_says_it_is_a_guess_and_from_what() -> None:
     (said,) = GENOA.warnings(Mark(0, 0), Mark(1, 0))
     for fact in ("estimated", "AMD EPYC 9654", "20 results", "SPECpower", "core factor 1", "uplift 1.25", "x0.65"):
         assert fact in said
+
+
+def test_the_machines_ticks_are_in_the_interval() -> None:
+    step = GENOA.threads * usage.TICK_S
+    # 1 ms of our own, and no tick yet: the others may have used anything that the time allows
+    short = GENOA.between(Mark(0.0, 0.0, 0.0), Mark(0.002, 0.001, 0.0))["cpu"]
+    most = GENOA.joules_per_cpu_s * GENOA.threads * 0.002 + GENOA.idle_w_per_thread * GENOA.threads * 0.002
+    assert short.high == pytest.approx(most * GENOA.factors[1])
+    long = GENOA.between(Mark(0.0, 0.0, 0.0), Mark(1000.0, 1.0, 50.0))["cpu"]
+    work = GENOA.joules_per_cpu_s * 50
+    assert long.high - long.joules * GENOA.factors[1] == pytest.approx(work * GENOA.factors[1] * step / 50)
+    assert long.joules * GENOA.factors[0] - long.low == pytest.approx(work * GENOA.factors[0] * step / 50)
+    assert GENOA.between(Mark(0, 0, 0.0), Mark(0, 0, 0.0))["cpu"].high == 0
 
 
 def test_this_machine_is_detected() -> None:

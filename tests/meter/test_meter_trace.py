@@ -173,6 +173,7 @@ def test_a_log_that_grows_is_laid_over_this_machines_clock(ahead_s: float, tmp_p
     assert energy.low <= 6000 <= energy.high
     assert energy.joules == pytest.approx(6000, rel=0.02)
     assert meter.warnings(a, b) == ()
+    assert attribute.machine({"wall": energy}) == energy
     assert attribute.machine({"wall": energy, "package-0": energy.scaled(0.3)}) == energy.scaled(0.3)
 
 

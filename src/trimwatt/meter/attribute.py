@@ -22,12 +22,10 @@ from trimwatt.meter import cpu_model, usage
 from trimwatt.meter._base import Mark, Meter
 
 _IDLE_DOUBT = 2.0
-# the system counts the machine's CPU time in ticks of 10 ms
-_TICK_S = 0.01
 _LISTED_S = 1.0
 _ACCELERATORS = ("gpu", "tpu", "npu", "accelerator")
-# the whole machine at its plug, battery or input rail: all else lies inside
-_WHOLE = ("machine", "plug", "battery", "board")
+# the whole machine at its plug, battery or input rail: all else lies inside. The first that was read is it
+_WHOLE = ("wall", "plug", "machine", "board", "battery")
 
 # at least, likely, at most
 Factor = tuple[float, float, float]
@@ -70,10 +68,12 @@ def counted(domain: str) -> bool:
 def summed(domains: Mapping[str, Energy]) -> dict[str, Energy]:
     """The domains that make up the machine, each joule in one of them.
 
-    A battery or a plug gives all of it, but slowly and roughly: it counts where no processor was read by itself.
+    A battery or a plug gives all of it, but slowly and roughly: it counts where no processor was read by itself. Two
+    kinds of these are two views of one thing.
     """
     parts = {d: e for d, e in domains.items() if counted(d) and _kind(d) not in _WHOLE}
-    whole = {d: e for d, e in domains.items() if _kind(d) in _WHOLE}
+    views = [{d: e for d, e in domains.items() if _kind(d) == kind} for kind in _WHOLE]
+    whole = next((view for view in views if view), {})
     return whole if whole and all(is_accelerator(d) for d in parts) else parts
 
 
@@ -292,7 +292,7 @@ def _cpu_share(a: Mark, b: Mark, used_s: float) -> Factor:
         return min(1.0, used_s / full), 1.0, 1.0
     if used_s == 0:
         return 0.0, 0.0, 0.0
-    doubt = _TICK_S * usage.machine_threads()
+    doubt = usage.TICK_S * usage.machine_threads()
     least, likely = used_s / max(used_s, busy + doubt), used_s / max(used_s, busy)
     return least, likely, max(likely, used_s / max(used_s, busy - doubt))
 

@@ -58,13 +58,19 @@ class CpuModel:
     def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
         """The machine's energy: `cpu`, and `memory` where there is more than the processor's watts include."""
         duration_s = max(0.0, b.time_s - a.time_s)
-        busy_s = max(0.0, b.cpu_s - a.cpu_s)
-        if a.state is not None and b.state is not None:
-            busy_s = max(busy_s, b.state - a.state)
-        domains = {"cpu": self._idle_cpu(duration_s) + self.dynamic_energy(busy_s)}
+        own_s = max(0.0, b.cpu_s - a.cpu_s)
+        told_s = own_s if a.state is None or b.state is None else b.state - a.state
+        work = self.dynamic_energy(1.0).times(*self._busy(own_s, told_s, duration_s))
+        domains = {"cpu": self._idle_cpu(duration_s) + work}
         if self.memory_w:
             domains["memory"] = self.interval(self.memory_w * duration_s)
         return domains
+
+    def _busy(self, own_s: float, told_s: float, duration_s: float) -> tuple[float, float, float]:
+        """CPU seconds of the machine, likely, at least and at most: it tells them in ticks, a process's exactly."""
+        likely, doubt = max(own_s, told_s), usage.TICK_S * self.threads
+        least = max(own_s, min(likely, told_s - doubt))
+        return likely, least, max(likely, min(told_s + doubt, self.threads * duration_s))
 
     @property
     def uplift(self) -> float:
