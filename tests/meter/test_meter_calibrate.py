@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from trimwatt.energy import Energy
 from trimwatt.errors import InputError
-from trimwatt.meter import calibrate, calibration, cpu_model, rapl, usage
+from trimwatt.meter import calibrate, calibration, cpu_model, powercap, rapl, usage
 from trimwatt.meter._base import Mark
 from trimwatt.meter.calibrate import Window
 from trimwatt.meter.calibration import Calibration, Figure
@@ -28,29 +27,26 @@ PHASES = tuple((threads, 10) for _ in range(2) for threads in (0, 1, 2))
 
 
 class Truth:
-    """A powercap tree whose package draws IDLE_W, and SLOPE joules for each CPU second of this process tree."""
+    """A powercap tree whose package draws IDLE_W, and SLOPE joules for each CPU second of this process tree.
+
+    It is brought up to now whenever a meter of it marks: how busy this machine is cannot bend it.
+    """
+
+    name, origin = "truth", "measured"
 
     def __init__(self, folder: Path) -> None:
         self.tree = FakePowercap(folder, [FakeZone("intel-rapl:0", "package-0", constant(0))])
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._meter = rapl.RaplMeter(powercap.zones(self.tree.root))
+        self._start_s, self._used_s, self._most_s = time.monotonic(), usage.tree_cpu_s(), 0.0
 
-    def _run(self) -> None:
-        start_s, used_s = time.monotonic(), usage.tree_cpu_s()
-        file = self.tree.energy_file("intel-rapl:0")
-        beside = file.with_name("next")
-        while not self._stop.wait(0.002):
-            joules = IDLE_W * (time.monotonic() - start_s) + SLOPE * (usage.tree_cpu_s() - used_s)
-            beside.write_text(f"{round(joules * 1e6)}\n")
-            beside.replace(file)
+    def mark(self) -> Mark:
+        self._most_s = max(self._most_s, usage.tree_cpu_s() - self._used_s)
+        joules = IDLE_W * (time.monotonic() - self._start_s) + SLOPE * self._most_s
+        self.tree.energy_file("intel-rapl:0").write_text(f"{round(joules * 1e6)}\n")
+        return self._meter.mark()
 
-    def __enter__(self) -> Truth:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def between(self, a: Mark, b: Mark) -> dict[str, Energy]:
+        return self._meter.between(a, b)
 
 
 def _windows(idle: float, slope: float, noise: float = 0.0, seed: int = 0) -> tuple[list[Window], list[Energy]]:
@@ -65,23 +61,20 @@ def _windows(idle: float, slope: float, noise: float = 0.0, seed: int = 0) -> tu
     return windows, energies
 
 
-def test_a_known_machine_is_recovered_within_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Truth(tmp_path) as truth:
-        monkeypatch.setenv("TRIMWATT_POWERCAP", str(truth.tree.root))
-        time.sleep(0.05)
-        meter = rapl.open_meter()
-        assert meter is not None
-        # other programs run on this machine too: this truth draws for ours alone
-        ran = calibrate.run([(0, 1.2), (1, 1.2), (2, 1.2)] * 2, meter, usage.tree_cpu_s)
-        energies = [meter.between(*marks)["package-0"] for _, marks in ran if marks]
-    try:
-        found = calibrate.fit([window for window, _ in ran], energies)
-    except InputError as error:
-        pytest.skip(f"this machine is too busy to calibrate: {error}")
+def test_a_known_machine_is_recovered_within_its_interval(tmp_path: Path) -> None:
+    meter = Truth(tmp_path)
+    # this truth draws for ours alone, so any share of a busy machine will do
+    ran = calibrate.run([(0, 0.4), (1, 0.8)] * 3, meter, usage.tree_cpu_s)
+    windows = [window for window, _ in ran]
+    energies = [meter.between(*marks)["package-0"] for _, marks in ran if marks]
+    assert len(energies) == len(windows) == 12
+    if np.median([w.load for w in windows if w.threads]) < 0.3:
+        pytest.skip("other programs took this machine's processors; nothing can be loaded")
+    found = calibrate.fit(windows, energies)
     assert found.idle_w.low <= IDLE_W <= found.idle_w.high
     assert found.joules_per_cpu_s.low <= SLOPE <= found.joules_per_cpu_s.high
-    assert found.idle_w.value == pytest.approx(IDLE_W, rel=0.15)
-    assert found.joules_per_cpu_s.value == pytest.approx(SLOPE, rel=0.15)
+    assert found.idle_w.value == pytest.approx(IDLE_W, rel=0.05)
+    assert found.joules_per_cpu_s.value == pytest.approx(SLOPE, rel=0.05)
 
 
 @settings(max_examples=25, deadline=None)
@@ -95,10 +88,10 @@ def test_an_exact_line_is_found_exactly(idle: float, slope: float) -> None:
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
-    for seed in range(40):
-        found = calibrate.fit(*_windows(20, 4, noise=0.03, seed=seed), draws=100)
+    for seed in range(20):
+        found = calibrate.fit(*_windows(20, 4, noise=0.03, seed=seed), draws=60)
         held += found.joules_per_cpu_s.low <= 4 <= found.joules_per_cpu_s.high
-    assert held >= 36
+    assert held >= 18
 
 
 def test_a_few_broken_windows_do_not_bend_the_line() -> None:

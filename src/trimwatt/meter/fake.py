@@ -80,16 +80,19 @@ class FakePowercap:
     them under class/powercap, and in each zone a `subsystem` link that leads back up.
 
     `root` is what TRIMWATT_POWERCAP is to be set to. `advance` lets time pass, in steps of at most `step_s`.
+    A counter changes at once, as the kernel's do; `empties` has it empty for a moment first, as a careless writer does.
     `longest_s`: how far apart the counters were moved at most while they were `fed`; a busy machine stalls that thread.
     """
 
     def __init__(
-        self, folder: Path, zones: Sequence[FakeZone], clock: Clock | None = None, step_s: float = 0.01
-    ) -> None:
+        self, folder: Path, zones: Sequence[FakeZone], clock: Clock | None = None, step_s: float = 0.01,
+        empties: bool = False,
+    ) -> None:  # fmt: skip
+        folder = folder.resolve()
         self.root = folder / "class" / "powercap"
         self.clock = clock or Clock()
         self.zones = {zone.key: zone for zone in zones}
-        self.step_s, self.longest_s = step_s, 0.0
+        self.step_s, self.longest_s, self.empties = step_s, 0.0, empties
         self._drawn_uj = {zone.key: 0.0 for zone in zones}
         self._folders = {zone.key: folder / "devices" / "virtual" / "powercap" / _nested(zone.key) for zone in zones}
         self._make()
@@ -152,7 +155,17 @@ class FakePowercap:
         """Show the counters, wrapped; zones that were removed stay away."""
         for key in self.zones:
             if self._folders[key].is_dir() and not self.energy_file(key).is_dir():
-                self.energy_file(key).write_text(f"{self.counter(key)}\n")
+                self._show(self.energy_file(key), f"{self.counter(key)}\n")
+
+    def _show(self, file: Path, text: str) -> None:
+        if self.empties:
+            file.write_text(text)
+            return
+        beside = file.with_name("energy_uj.next")
+        beside.write_text(text)
+        if file.exists():
+            beside.chmod(file.stat().st_mode & 0o777)
+        beside.replace(file)
 
     def counter(self, key: str) -> int:
         """What the zone's counter says, microjoules."""
