@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import trimwatt as tw
 from trimwatt.compare import parity
 from trimwatt.compare.api import planned
-from trimwatt.compare.arms import FunctionArm
+from trimwatt.compare.arms import CallableArm, FunctionArm
 from trimwatt.compare.command import CommandArm
 from trimwatt.compare.finals import Finals
 from trimwatt.compare.given import kind_of, named
@@ -257,6 +259,27 @@ def test_equal_and_not() -> None:
     assert parity.same(np.ones(2), np.ones(3)) is False
     assert parity.same(object(), object()) is None
     assert parity.same([object()], [object(), 1]) is False
+
+
+def test_results_that_need_care_are_compared() -> None:
+    cells = [np.array(["a", None, end], dtype=object) for end in (np.nan, np.nan, 1.0)]
+    assert (parity.same(cells[0], cells[1]), parity.same(cells[0], cells[2])) == (True, False)
+    eye = scipy.sparse.eye(5).tocsr()
+    assert (parity.same(eye, eye * 1.0), parity.same(eye, eye * 1.01)) == (True, False)
+    torch = pytest.importorskip("torch")
+    weight = torch.ones(3, requires_grad=True)
+    assert (parity.same(weight * 2, weight + weight), parity.same(weight * 2, weight)) == (True, False)
+
+
+def _program() -> int:
+    return subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True).returncode
+
+
+def test_what_a_callable_lets_another_program_do_is_counted() -> None:
+    with FunctionArm(_program) as arm:
+        blocks = [arm.run(1) for _ in range(2)]
+    assert min(block.cpu_s for block in blocks) > 0.02
+    assert CallableArm(_program).run(1).cpu_s > 0.02
 
 
 class TestFunctionArm(ArmContract):

@@ -101,6 +101,16 @@ def test_p_is_where_the_interval_touches_zero() -> None:
     assert p_value(np.zeros(10)) == 1
 
 
+def test_p_counts_what_a_sitting_shares_once() -> None:
+    # Holm's step rests on it: 40 pairs of 8 lucky sittings are 8 findings, not 40
+    rng, groups = np.random.default_rng(2), np.arange(40) // 5
+    small = [p_value(0.012 * rng.normal(size=8)[groups] + rng.normal(0, 0.001, 40), groups) < 0.02 for _ in range(300)]
+    assert sum(small) <= 18
+    sample = 0.01 + 0.012 * rng.normal(size=8)[groups]
+    p, reach = p_value(sample, groups), yuen(sample, 0.98).value
+    assert grouped(sample, groups, 1 - p) == pytest.approx(abs(reach))
+
+
 @pytest.mark.parametrize(("tail", "luck"), [("normal", 0.0), ("t2", 0.0), ("normal", 0.012)])
 def test_the_sequential_rule_covers(tail: str, luck: float) -> None:
     rng, hits, runs = np.random.default_rng(0), 0, 300

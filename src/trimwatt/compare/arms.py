@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from trimwatt._process import Child, ForkServer
-from trimwatt.compare import affinity, conditions
+from trimwatt.compare import affinity, clock, conditions
 from trimwatt.compare._base import Block
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
@@ -163,10 +163,10 @@ class CallableArm:
 
     def run(self, count: int) -> Block:
         function = self._function
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), clock.cpu_s()
         for _ in range(count):
             function()
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        cpu, wall = clock.cpu_s() - cpu, time.perf_counter() - wall
         return Block(cpu, wall, count, load=conditions.load())
 
     def pin(self, cores: frozenset[int]) -> bool:

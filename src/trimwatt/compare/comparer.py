@@ -232,7 +232,7 @@ def judge(
         (*warn(test, plan, decides), *_few(len(rounds), plan, level)),
         random_error={"low": random.low, "high": random.high, "level": level},
         model_error=error.model_error([(r.blocks[i], r.blocks[j]) for r in rounds]),
-        sittings=rounds[-1].sitting + 1, p=p_value(seen.logs),
+        sittings=rounds[-1].sitting + 1, p=p_value(seen.logs, seen.sittings),
     )  # fmt: skip
 
 

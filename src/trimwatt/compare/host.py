@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._child import peak_rss_bytes
-from trimwatt.compare import conditions
+from trimwatt.compare import clock, conditions
 from trimwatt.compare._base import Block
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Session
@@ -56,12 +56,12 @@ def _copied(rows: Rows) -> Rows:
 
 
 def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> Block:
-    """Answer the next `n` requests, by this process's own clocks."""
+    """Answer the next `n` requests, by the clocks of this process and of those it starts."""
     asked = list(islice(requests, n))
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), clock.cpu_s()
     for request in asked:
         answer(request)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    cpu, wall = clock.cpu_s() - cpu, time.perf_counter() - wall
     return Block(cpu, wall, n, load=conditions.load())
 
 

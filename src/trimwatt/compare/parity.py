@@ -100,25 +100,44 @@ def same(x: Any, y: Any) -> bool | None:
     if isinstance(x, float | np.floating) and isinstance(y, float | np.floating):
         return math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-12) or (math.isnan(x) and math.isnan(y))
     if hasattr(x, "__array__") and hasattr(y, "__array__"):
-        return _same_arrays(np.asarray(x), np.asarray(y))
+        return _same_arrays(_array(x), _array(y))
+    if hasattr(x, "toarray") and hasattr(y, "toarray"):
+        return _same_sparse(x, y)
     if isinstance(x, Mapping) and isinstance(y, Mapping):
         return _every([same(x[k], y[k]) for k in x]) if x.keys() == y.keys() else False
     if isinstance(x, list | tuple) and isinstance(y, list | tuple):
         return _every([same(a, b) for a, b in zip(x, y, strict=True)]) if len(x) == len(y) else False
     if type(x).__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         return None if type(x) is type(y) else False
-    return bool(x == y)
+    equal = x == y
+    return bool(equal) if isinstance(equal, bool | np.bool_) else None
+
+
+def _array(x: Any) -> Array:
+    """Also of a tensor that could be trained on."""
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def _same_sparse(x: Any, y: Any) -> bool:
+    """Sparse matrices by what they hold, never spread out: a small one may stand for more than memory holds."""
+    if x.shape != y.shape:
+        return False
+    sides = [abs(x).sum(), abs(y).sum()]
+    return math.isclose(float(abs(x - y).sum()), 0.0, abs_tol=1e-6 * float(max(sides)) + 1e-12)
 
 
 def _every(verdicts: Sequence[bool | None]) -> bool | None:
     return False if False in verdicts else None if None in verdicts else True
 
 
-def _same_arrays(x: Array, y: Array) -> bool:
+def _same_arrays(x: Array, y: Array) -> bool | None:
     if x.shape != y.shape:
         return False
     if x.dtype.kind in "fc" or y.dtype.kind in "fc":
         return bool(
             np.allclose(x, y, rtol=1e-6, atol=1e-9 * max(1.0, float(np.nanmax(np.abs(x), initial=0.0))), equal_nan=True)
         )
+    if "O" in (x.dtype.kind, y.dtype.kind):
+        # a missing value is not equal to itself
+        return _every([same(a, b) for a, b in zip(x.ravel().tolist(), y.ravel().tolist(), strict=True)])
     return bool(np.array_equal(x, y))

@@ -69,12 +69,17 @@ def grouped(sample: Array, groups: Array, level: float = 0.95) -> float | None:
     """
     from scipy.special import stdtrit
 
+    found = _group_error(sample, groups)
+    return None if found is None else float(stdtrit(found[1] - 1, (1 + level) / 2)) * found[0]
+
+
+def _group_error(sample: Array, groups: Array) -> tuple[float, int] | None:
+    """The standard error of the mean of the groups' trimmed means, and how many groups there are."""
     x, names = np.asarray(sample, dtype=np.float64), np.unique(groups)
-    k = len(names)
-    if k < 4:
+    if len(names) < 4:
         return None
     means = np.array([_trimmed(x[groups == name]) for name in names])
-    return float(stdtrit(k - 1, (1 + level) / 2)) * float(means.std(ddof=1)) / math.sqrt(k)
+    return float(means.std(ddof=1)) / math.sqrt(len(names)), len(names)
 
 
 def _trimmed(sample: Array, trim: float = 0.2) -> float:
@@ -82,16 +87,23 @@ def _trimmed(sample: Array, trim: float = 0.2) -> float:
     return float(x[g : len(x) - g].mean())
 
 
-def p_value(sample: Array, trim: float = 0.2) -> float:
-    """Two-sided p that the trimmed mean of `sample` (n >= 5,) is 0, by Yuen's t."""
-    from scipy.special import stdtr, stdtrit
+def p_value(sample: Array, groups: Array | None = None, trim: float = 0.2) -> float:
+    """Two-sided p that the trimmed mean of `sample` (n >= 5,) is 0, by Yuen's t; no smaller than its `groups` allow."""
+    from scipy.special import stdtrit
 
     found = yuen(sample, 0.5, trim)
     kept = len(sample) - 2 * math.floor(trim * len(sample))
-    error = found.half_width / float(stdtrit(kept - 1, 0.75))
+    p = _tails(found.value, found.half_width / float(stdtrit(kept - 1, 0.75)), kept - 1)
+    between = None if groups is None else _group_error(sample, groups)
+    return p if between is None else max(p, _tails(found.value, between[0], between[1] - 1))
+
+
+def _tails(value: float, error: float, freedom: int) -> float:
+    from scipy.special import stdtr
+
     if error == 0:
-        return 1.0 if found.value == 0 else 0.0
-    return 2 * float(stdtr(kept - 1, -abs(found.value) / error))
+        return 1.0 if value == 0 else 0.0
+    return 2 * float(stdtr(freedom, -abs(value) / error))
 
 
 def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
