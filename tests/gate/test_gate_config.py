@@ -46,6 +46,14 @@ tolerance = 0.1
     assert (serve.tolerance, serve.request) == (0.1, "prediction")
 
 
+@pytest.mark.parametrize("content", ["tool = 3", "[tool]\ntrimwatt = 3", "[tool.trimwatt]\ncheck = 3"])
+def test_a_file_of_other_shape_is_refused_in_a_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"tool\.trimwatt"):
+        config.read(path)
+
+
 @pytest.mark.parametrize(("given", "share"), [("2%", 0.02), ("0.5 %", 0.005), (0.03, 0.03), ("0.04", 0.04), (0, 0.0)])
 def test_a_tolerance_is_a_share(given: object, share: float) -> None:
     assert parse(command="true", tolerance=given).tolerance == pytest.approx(share)

@@ -79,11 +79,14 @@ def read(path: Path) -> tuple[Check, ...]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not TOML: {error}; mend that line") from error
-    return parse(content.get("tool", {}).get("trimwatt", {}))
+    tool = content.get("tool", {})
+    return parse(tool.get("trimwatt", {}) if isinstance(tool, Mapping) else {})
 
 
 def parse(table: Mapping[str, Any]) -> tuple[Check, ...]:
     """The checks of the table [tool.trimwatt]."""
+    if not isinstance(table, Mapping):
+        raise InputError(f"[tool.trimwatt] is a table, got {table!r}; add [tool.trimwatt.check.NAME]")
     near = [
         key for key in table if key != "check" and difflib.get_close_matches(key, ["check", "tolerance"], cutoff=0.8)
     ]
