@@ -85,21 +85,14 @@ def summary(runs: list[dict[str, Any]], true: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--same", type=int, default=100, help="runs on the same code")
-    parser.add_argument("--more", type=int, default=40, help="runs on code that does more")
-    parser.add_argument("--effect", type=float, default=0.05, help="how much more, as a share")
-    parser.add_argument(
-        "--most", type=float, default=570.0, help="seconds for everything; what was not run is left out"
-    )
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds of one run's pairs")
-    parser.add_argument("--command", action="store_true", help="gate a command instead of a callable")
-    parser.add_argument("--load", type=int, default=0, help="busy processes beside it")
-    parser.add_argument("--name", default="gate", help="of the record: results/NAME.json")
-    asked = parser.parse_args()
-    started, host = time.monotonic(), _record.host()
-    kinds = _turns(asked.same, asked.more)
+    asked, started = _arguments(), time.monotonic()
     runs: dict[str, list[dict[str, Any]]] = {"same": [], "more": []}
+    facts = {
+        "name": asked.name, "command": _record.tidy("python benchmarks/gate.py " + " ".join(sys.argv[1:])).strip(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"), "revision": _record.revision(),
+        "host": _record.host(), "kind": "command" if asked.command else "callable", "load": asked.load,
+        "tolerance": config.TOLERANCE, "effect": asked.effect,
+    }  # fmt: skip
     with ExitStack() as stack:
         repo = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         make(repo, COMMAND if asked.command else CALLABLE)
@@ -107,23 +100,39 @@ def main() -> int:
             busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stack.callback(busy.wait)
             stack.callback(busy.kill)
-        for seed, kind in enumerate(kinds):
+        for seed, kind in enumerate(_turns(asked.same, asked.more)):
             if time.monotonic() - started > asked.most:
                 break
             runs[kind].append(once(repo, 1 + asked.effect * (kind == "more"), seed, asked.budget))
-            print(f"{seed + 1}/{len(kinds)} {kind}: {runs[kind][-1]}", file=sys.stderr, flush=True)
-    record = {
-        "name": asked.name, "command": _record.tidy("python benchmarks/gate.py " + " ".join(sys.argv[1:])).strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"), "revision": _record.revision(), "host": host,
-        "kind": "command" if asked.command else "callable", "load": asked.load, "tolerance": config.TOLERANCE,
-        "effect": asked.effect, "wall_s": round(time.monotonic() - started, 1),
-        "same": summary(runs["same"], 1.0), "more": summary(runs["more"], 1 + asked.effect), "runs": runs,
-    }  # fmt: skip
-    target = _record.ROOT / "benchmarks" / "results" / f"{asked.name}.json"
-    target.write_text(_record.tidy(json.dumps(record, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
+            print(f"{seed + 1} {kind}: {runs[kind][-1]}", file=sys.stderr, flush=True)
+            # after each run, so that a stopped one keeps what it has
+            record = _written(facts, runs, time.monotonic() - started)
     print(json.dumps({kind: record[kind] for kind in ("same", "more")}, indent=1))
-    print(f"recorded in {target.relative_to(_record.ROOT)}", file=sys.stderr)
     return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--same", type=int, default=100, help="runs on the same code")
+    parser.add_argument("--more", type=int, default=20, help="runs on code that does more")
+    parser.add_argument("--effect", type=float, default=0.05, help="how much more, as a share")
+    parser.add_argument("--most", type=float, default=570, help="seconds for everything; what was not run is left out")
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds of one run's pairs")
+    parser.add_argument("--command", action="store_true", help="gate a command instead of a callable")
+    parser.add_argument("--load", type=int, default=0, help="busy processes beside it")
+    parser.add_argument("--name", default="gate", help="of the record: results/NAME.json")
+    return parser.parse_args()
+
+
+def _written(facts: dict[str, Any], runs: dict[str, list[dict[str, Any]]], wall_s: float) -> dict[str, Any]:
+    """The record so far, also in its file."""
+    record = {
+        **facts, "wall_s": round(wall_s, 1), "same": summary(runs["same"], 1.0),
+        "more": summary(runs["more"], 1 + facts["effect"]), "runs": runs,
+    }  # fmt: skip
+    target = _record.ROOT / "benchmarks" / "results" / f"{facts['name']}.json"
+    target.write_text(_record.tidy(json.dumps(record, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
+    return record
 
 
 def _turns(same: int, more: int) -> list[str]:
