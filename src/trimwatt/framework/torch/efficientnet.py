@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +24,32 @@ _LEAST, _MOST = -24.0, 8.0
 
 @dataclass(frozen=True)
 class Scale:
-    """Factors of depth and width, pixels of the shorter side, dropout before the head."""
+    """Factors of depth and width, pixels of the shorter side, dropout before the head.
+
+    stored: pixels before the picture was made smaller, by which it is halved; None as `side`.
+    """
 
     depth: float
     width: float
     side: int
     dropout: float = 0.2
+    stored: int | None = None
+
+    @property
+    def halvings(self) -> list[int]:
+        """The stride of the first convolution and of the four stages that may halve."""
+        return strides(min(self.stored or self.side, 2 * self.side))
+
+    def blocks(self) -> Iterator[list[tuple[int, int, int, int, int]]]:
+        """For each stage, (inputs, outputs, expansion, kernel, stride) of its blocks."""
+        halve, inputs = self.halvings, rounded(32 * self.width)
+        for expansion, kernel, wanted, blocks, place in _STAGES:
+            made, stage = rounded(wanted * self.width), []
+            for block in range(math.ceil(blocks * self.depth - 1e-9)):
+                stride = halve[place] if place is not None and block == 0 else 1
+                stage.append((inputs, made, expansion, kernel, stride))
+                inputs = made
+            yield stage
 
 
 PUBLISHED = {
@@ -66,15 +86,11 @@ class EfficientNet(nn.Module):
 
     def __init__(self, scale: Scale = PUBLISHED["b0"], channels: int = 3, outputs: int = 1000) -> None:
         super().__init__()
-        halve, inputs = strides(scale.side), rounded(32 * scale.width)
-        stages: list[nn.Module] = [ConvNorm(channels, inputs, 3, halve[0], activation=nn.SiLU)]
-        for expansion, kernel, wanted, blocks, place in _STAGES:
-            made, stage = rounded(wanted * scale.width), []
-            for block in range(math.ceil(blocks * scale.depth - 1e-9)):
-                stride = halve[place] if place is not None and block == 0 else 1
-                stage.append(MBConv(inputs, made, expansion, kernel, stride))
-                inputs = made
-            stages.append(nn.Sequential(*stage))
+        first = rounded(32 * scale.width)
+        stages: list[nn.Module] = [ConvNorm(channels, first, 3, scale.halvings[0], activation=nn.SiLU)]
+        for stage in scale.blocks():
+            stages.append(nn.Sequential(*(MBConv(*block) for block in stage)))
+            inputs = stage[-1][1]
         last = 4 * inputs
         self.features = nn.Sequential(*stages, ConvNorm(inputs, last, 1, activation=nn.SiLU))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -91,18 +107,34 @@ def compound(phi: float, side: int) -> Scale:
 
     Pictures are made smaller where phi is negative, never larger than they are: pixels made up tell nothing.
     """
-    return Scale(ALPHA**phi, BETA**phi, min(side, max(8, round(side * GAMMA**phi))))
+    return Scale(ALPHA**phi, BETA**phi, min(side, max(8, round(side * GAMMA**phi))), stored=side)
 
 
 def size(scale: Scale, channels: int, outputs: int) -> tuple[int, int]:
     """(multiply-accumulates for a square picture, parameters) of the network of that scale, without building it."""
-    from torch.utils.flop_counter import FlopCounterMode
+    first, side = rounded(32 * scale.width), _less(scale.side, scale.halvings[0])
+    parts = [_convolution(channels, first, 3, side)]
+    for inputs, made, expansion, kernel, stride in (block for stage in scale.blocks() for block in stage):
+        wide, squeezed = rounded(inputs * expansion), max(1, inputs // 4)
+        if wide != inputs:
+            parts.append(_convolution(inputs, wide, 1, side))
+        side = _less(side, stride)
+        excited = 2 * wide * squeezed
+        parts += [_convolution(1, wide, kernel, side), (excited, excited + wide + squeezed)]
+        parts.append(_convolution(wide, made, 1, side))
+    last = 4 * made
+    parts += [_convolution(made, last, 1, side), (last * outputs, last * outputs + outputs)]
+    return sum(macs for macs, _ in parts), sum(numbers for _, numbers in parts)
 
-    with torch.device("meta"), torch.no_grad():
-        network = EfficientNet(scale, channels, outputs).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, channels, scale.side, scale.side))
-    return int(counter.get_total_flops()) // 2, sum(p.numel() for p in network.parameters())
+
+def _less(side: int, stride: int) -> int:
+    return -(-side // stride)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, side: int) -> tuple[int, int]:
+    """Of a convolution with its normalization; inputs: that each output reads, 1 where it is depthwise."""
+    weights = inputs * outputs * kernel**2
+    return weights * side**2, weights + 2 * outputs
 
 
 def under(budget: int, what: str, side: int, channels: int, outputs: int) -> Scale:

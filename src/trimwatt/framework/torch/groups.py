@@ -84,11 +84,15 @@ def without(model: nn.Module, rows: torch.Tensor, scope: str, gone: Callable[[Gr
         before = module(rows).shape
     graph, found = _found(module, rows, scope)
     # all are chosen before any is removed: a group's places behind a concatenation move when its neighbour shrinks
-    picked = [(group, list(gone(group))) for group in found]
-    for group, chosen in picked:
-        if chosen:
-            root, how = group.found[0].dep.target.module, group.found[0].dep.handler
-            graph.get_pruning_group(root, how, chosen).prune()
+    try:
+        picked = [(group, list(gone(group))) for group in found]
+        for group, chosen in picked:
+            if chosen:
+                root, how = group.found[0].dep.target.module, group.found[0].dep.handler
+                graph.get_pruning_group(root, how, chosen).prune()
+    except IndexError as error:
+        # so end strided slices of channels, as in ShuffleNet's shortcuts
+        raise TrialFailed(f"channels cannot be followed through this network by scope {scope!r}: {error}") from error
     if not any(chosen for _, chosen in picked):
         raise TrialFailed(f"no channel can be removed: no layer has channels to spare by scope {scope!r}")
     for name, parameter in module.named_parameters():

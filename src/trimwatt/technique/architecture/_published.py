@@ -59,6 +59,7 @@ def published(technique: Published, workload: Workload, make: Make) -> Workload:
             raise InputError(
                 f"resolution {side} is above the {min(stored)} pixels stored; larger pictures tell nothing more"
             )
-        return resized(make(shape[0], outputs, side), stored, side)
+        # a picture made smaller is halved as it was, so that it costs less, but not to a single pixel
+        return resized(make(shape[0], outputs, min(*stored, 2 * side)), stored, side)
 
     return untrained(workload, "nchw", network)

@@ -72,7 +72,7 @@ def _efficientnet(technique: EfficientNet, workload: Workload) -> Workload:
         elif technique.parameters is not None:
             scale = efficientnet.under(technique.parameters, "parameters", side, shape[0], outputs)
         else:
-            scale = replace(efficientnet.PUBLISHED[technique.version], side=technique.resolution or side)
+            scale = replace(efficientnet.PUBLISHED[technique.version], side=technique.resolution or side, stored=side)
         return resized(efficientnet.EfficientNet(scale, shape[0], outputs), stored, scale.side)
 
     return untrained(workload, "nchw", make)
