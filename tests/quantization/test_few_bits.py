@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,6 +119,18 @@ def test_files_shrink_and_what_is_counted_does_not(bits: int, times: float) -> N
     before, after = parameters(work), parameters(small)
     assert before is not None and after is not None and before <= after < 1.1 * before
     assert np.corrcoef(scores(small, rows(256)).ravel(), scores(work, rows(256)).ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_runtime_computes_on_packed_weights(bits: int, tmp_path: Path) -> None:
+    nodes, weights = dense(3, (64, 32, 32, 4))
+    small = apply(WeightOnly(bits=bits), job(model(nodes, weights, ["n", 64]), rows(64)))
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(small.model, options, providers=["CPUExecutionProvider"])
+    run = Counter(n.op_type for n in onnx.load(tmp_path / "run.onnx").graph.node)
+    assert run["MatMulNBits"] == 2 and not run["DequantizeLinear"], run
 
 
 def test_inputs_that_fill_no_whole_block() -> None:

@@ -254,6 +254,12 @@ def test_refit_of_what_is_right_changes_nothing() -> None:
     np.testing.assert_allclose(obs_channels.refit(x, x @ weights.T, weights, 1e-3), weights, atol=1e-12)
 
 
+def test_refit_is_least_squares_whatever_it_starts_from() -> None:
+    x, y = rows_of(0, 5), np.random.default_rng(0).normal(size=(120, 3))
+    fitted = obs_channels.refit(x, y, np.ones((3, 5)), 1e-10)
+    np.testing.assert_allclose(fitted, np.linalg.lstsq(x, y, rcond=None)[0].T, atol=1e-6)
+
+
 def moved(work: Workload, steps: Sequence[Technique]) -> list[float]:
     want = scores(work, work.rows.train.x)
     return [float(np.square(scores(apply(step, work), work.rows.train.x) - want).mean()) for step in steps]
