@@ -109,7 +109,9 @@ def _less(technique: PruneRecurrent, workload: Workload, found: Found, number: i
         recurrent.add_(module, found, cell, share.to(next(module.parameters()).dtype))
     recurrent.shrink_(module, found, kept)
     if technique.repair:
-        _readout.refit_(module, workload.model, {reader.layer for reader in found.readers}, rows)
+        readers = sorted({reader.layer for reader in found.readers})
+        for name, flow in _readout.flows(workload.model, readers, rows).items():
+            _readout.refit_(module, name, flow, rows)
     return module
 
 
