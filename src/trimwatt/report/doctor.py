@@ -71,11 +71,6 @@ def _under(head: str, said: str) -> list[str]:
     shown = head if head else " " * _INDENT
     visible = len(shown) - sum(len(code) for code in ("\x1b[34m", "\x1b[33m", "\x1b[0m") if code in shown)
     wrapped = textwrap.wrap(
-        said,
-        WIDTH,
-        initial_indent=" " * visible,
-        subsequent_indent=" " * _INDENT,
-        break_on_hyphens=False,
-        break_long_words=False,
+        said, WIDTH, initial_indent=" " * visible, subsequent_indent=" " * _INDENT, break_on_hyphens=False
     )
     return [shown.rstrip()] if not wrapped else [shown + wrapped[0][visible:], *wrapped[1:]]
