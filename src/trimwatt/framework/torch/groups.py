@@ -155,10 +155,15 @@ def _is_layer(layer: Any) -> bool:
 
 
 def _prunable(graph: Any, group: Any, scope: str) -> bool:
-    """Whether a group may be pruned: no convolution in true groups, and inner ones if only those are asked."""
+    """Whether a group may be pruned: none that is taken channel by channel, and inner ones if only those are asked.
+
+    Convolutions in true groups and strided slices of channels, as in ShuffleNet, would need other channels gone.
+    """
     makers = 0
     for dependency, _ in group:
         layer = dependency.target.module
+        if _skips(dependency.target.grad_fn):
+            return False
         if not _is_layer(layer):
             continue
         parts = getattr(layer, "groups", 1)
@@ -167,6 +172,11 @@ def _prunable(graph: Any, group: Any, scope: str) -> bool:
         # a depthwise convolution passes channels on and makes none
         makers += parts == 1 and graph.is_out_channel_pruning_fn(dependency.handler)
     return scope == "all" or makers == 1
+
+
+def _skips(function: Any) -> bool:
+    """Whether a recorded function slices channels with a step."""
+    return getattr(function, "_saved_dim", 0) == 1 and getattr(function, "_saved_step", 1) > 1
 
 
 def _check(module: nn.Module, rows: torch.Tensor, before: torch.Size) -> None:
