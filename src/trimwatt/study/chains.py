@@ -41,7 +41,10 @@ def _built(core: Recipe) -> str:
 
 def first(sort: Kind, form: str) -> list[Recipe]:
     """The chains that most often win, the cheapest to make first."""
-    return [*_FIRST[sort](), *_without_training(sort)] if form == "torch" else _without_training(sort)
+    if form != "torch":
+        return _without_training(sort)
+    # channels of a convolution that can be trained again are better removed before training than after
+    return [*_FIRST[sort](), *([] if sort == "convolutional" else _without_training(sort))]
 
 
 def later(sort: Kind, form: str, image: bool) -> list[Recipe]:
@@ -75,7 +78,7 @@ def _without_training(sort: Kind) -> list[Recipe]:
     if sort == "attending":
         return [(lower, int8), (lower, make("dynamic-int8"))]
     if sort == "convolutional":
-        prune = make("obs-channels")
+        prune = make("obs-channels", share=0.25)
         return [(lower, int8), (lower, prune), (lower, prune, int8)]
     prune = make("prune-dense")
     return [(lower, int8), (lower, prune), (lower, prune, int8)]

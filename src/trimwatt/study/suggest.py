@@ -76,9 +76,11 @@ class Suggestions:
         return [candidate.swapped(int8, other) for other in others] + (self._gentler(candidate) if spoilt else [])
 
     def _gentler(self, candidate: Candidate) -> list[Candidate]:
-        """Where int8 cost the floor: layers chosen to stay in float, and training that knows of the rounding."""
+        """Where int8 cost the floor: ranges and biases that err less, layers chosen to stay in float, training that
+        knows of the rounding."""
         plain, tail = candidate.without("quantize", "lower", "threshold"), candidate.only("threshold")
-        ways: list[Recipe] = [(make("lower"), make("mixed-int8", activations=self.fastest))]
+        closer = make("static-int8", activations=self.fastest, method="mse", correct_bias=True)
+        ways: list[Recipe] = [(make("lower"), closer), (make("lower"), make("mixed-int8", activations=self.fastest))]
         if final_form(plain, self.workload.form) == "torch":
             ways.append((make("qat"),))
         return [replace(candidate, recipe=(*plain, *way, *tail)) for way in ways]
