@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 UNTIL = 0.7
-_FASTER = 1.05
+Settle = Callable[["torch.Tensor", float], "torch.Tensor"]
 
 
 class Units(Protocol):
@@ -145,15 +145,23 @@ def shrinkage(worth: torch.Tensor, threshold: float) -> torch.Tensor:
 
 
 class Proximal:
-    """Pulls units to zero after each step, harder or softer so that `share` of them is there after UNTIL of training.
+    """Pulls units to zero after each step; those that are not there in time are set to zero, the smallest first.
 
-    settle(worth): which units stay (bool), asked once then; the others are held at zero while the rest recovers.
-    steps: of the whole training.
+    strength: of the pull; at 1 a unit of middling size would be worn down by UNTIL of training, did the loss not mind.
+    share: of the units at zero by then, rising fast at first. settle(worth, share): which units stay (bool);
+    after that the others are held at zero while the rest recovers. steps: of the whole training.
     """
 
-    def __init__(self, units: Units, share: float, steps: int, settle: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def __init__(
+        self,
+        units: Units,
+        share: float,
+        strength: float,
+        steps: int,
+        settle: Callable[[torch.Tensor, float], torch.Tensor],
+    ) -> None:
         self.units, self.share, self.settle = units, share, settle
-        self._steps, self._pull = max(1.0, UNTIL * steps), 1.0
+        self._pull = strength / max(1.0, UNTIL * steps)
         self._size: float | None = None
         self.kept: torch.Tensor | None = None
 
@@ -165,16 +173,13 @@ class Proximal:
         worth = self.units.worth(module)
         if self._size is None:
             self._size = float(worth.median())
-        # at first a unit of middling size would be worn down by the end, did the loss not mind
-        factors = shrinkage(worth, self._pull * self._size / self._steps)
-        self.units.scale_(module, factors)
-        behind = float((factors == 0).float().mean()) < self.share * done / UNTIL
-        self._pull *= _FASTER if behind else 1 / _FASTER
+        in_time = self.settle(worth, self.share * (1 - (1 - done / UNTIL) ** 3))
+        self.units.scale_(module, shrinkage(worth, self._pull * self._size) * in_time)
 
     def finish(self, module: nn.Module) -> torch.Tensor:
         """Hold at zero what does not stay, and say what does, (u,) bool."""
         if self.kept is None:
-            self.kept = self.settle(self.units.worth(module))
+            self.kept = self.settle(self.units.worth(module), self.share)
         self.units.scale_(module, self.kept.float())
         return self.kept
 
@@ -192,11 +197,16 @@ def largest(worth: torch.Tensor, share: float) -> torch.Tensor:
 def widths(worth: Sequence[torch.Tensor], share: float, round_to: int) -> list[torch.Tensor]:
     """Which channels of each group stay when `share` of all goes, the smallest anywhere.
 
-    Each group keeps a multiple of `round_to`, the nearest, and never none.
+    Each group keeps a multiple of `round_to`, the nearest, and never less than half of its part: no layer is choked.
     """
     import torch
 
-    kept = largest(torch.cat(list(worth)), share).split([len(values) for values in worth])
+    guarded = []
+    for values in worth:
+        own = values.clone()
+        own[values.argsort(descending=True, stable=True)[: math.ceil((1 - share) / 2 * len(values))]] = math.inf
+        guarded.append(own)
+    kept = largest(torch.cat(guarded), share).split([len(values) for values in worth])
     chosen = []
     for values, stay in zip(worth, kept, strict=True):
         wanted = max(round_to, round_to * math.floor(int(stay.sum()) / round_to + 0.5))

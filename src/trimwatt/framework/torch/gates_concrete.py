@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -133,5 +133,5 @@ class HardConcrete:
         self.settle()
         for part in module.modules():
             if parametrize.is_parametrized(part, "weight"):
-                parametrize.remove_parametrizations(cast(nn.Module, part), "weight")
+                parametrize.remove_parametrizations(part, "weight")
         return module

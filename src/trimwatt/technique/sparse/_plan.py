@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class SparseTraining(Training):
     """Train further under a pull to zero; the last epoch is kept, not the best, which might be the start.
 
-    share: of the weights, channels or inputs that go, in (0, 1); how hard the pull must be is found on the way. After
-    0.7 of training what is to go is settled, and what stays recovers. The other parameters are as in `train`.
+    share: of the weights, channels or inputs that go, in (0, 1). After 0.7 of training what is to go is settled, and
+    what stays recovers. The other parameters are as in `train`.
     """
 
     family: ClassVar[str] = "sparse training"
@@ -41,6 +41,18 @@ class SparseTraining(Training):
         if not 0 < self.share < 1:
             hint = f"; did you mean {self.share / 100:g}?" if 1 < self.share < 100 else ""
             raise InputError(f"share is in (0, 1), got {self.share:g}{hint}")
+
+
+@dataclass(frozen=True)
+class Lasso(SparseTraining):
+    """strength: of the pull to zero, from 0; what it has not taken there in time goes by its size."""
+
+    strength: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strength < 0:
+            raise InputError(f"strength is a number from 0, got {self.strength:g}")
 
 
 @dataclass(frozen=True)

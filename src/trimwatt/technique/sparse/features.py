@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
 from trimwatt.technique._base import applies_to
-from trimwatt.technique.sparse._plan import SparseTraining, steps
+from trimwatt.technique.sparse._plan import Lasso, steps
 from trimwatt.workload import Workload
 
 
 @dataclass(frozen=True)
-class LassoFeatures(SparseTraining):
+class LassoFeatures(Lasso):
     """Train further while the inputs that matter least lose all their weights, and drop those from the first layer.
 
     For networks whose first layer is dense and reads all (prepared) inputs. The penalty is on the columns of that
@@ -35,8 +34,9 @@ def _features(technique: LassoFeatures, workload: Workload) -> Workload:
     name = gates_inputs.first_dense(evaluated(workload.model), example(workload, 1))
     if name is None:
         raise TrialFailed("lasso-features takes networks whose first layer is dense and reads all inputs")
-    settle = partial(gates.largest, share=technique.share)
-    pull = gates.Proximal(gates.Columns(name), technique.share, steps(technique, workload), settle)
+    pull = gates.Proximal(
+        gates.Columns(name), technique.share, technique.strength, steps(technique, workload), gates.largest
+    )
     module = fit(workload, technique, hooks=Hooks(after_step=pull.after_step, keep_last=True))
     kept = pull.finish(module)
     return replace(workload, model=gates_inputs.dropped_(module, name, kept))

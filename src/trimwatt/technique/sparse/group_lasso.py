@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt._imports import require
 from trimwatt.technique._base import applies_to
-from trimwatt.technique.sparse._plan import ChannelTraining, groups, removed, steps
+from trimwatt.technique.sparse._plan import ChannelTraining, Lasso, groups, removed, steps
 from trimwatt.workload import Workload
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GroupLasso(ChannelTraining):
+class GroupLasso(ChannelTraining, Lasso):
     """Train further while whole channels and neurons are pulled to zero, and remove those that arrive.
 
     Which layers give how many is found by training, not set. The pull is on all weights that make or take a channel.
@@ -35,12 +35,12 @@ def _group_lasso(technique: GroupLasso, workload: Workload) -> Workload:
     found = groups(technique, workload)
     units = gates.Channels(found, workload.model)
 
-    def settle(worth: torch.Tensor) -> torch.Tensor:
+    def settle(worth: torch.Tensor, share: float) -> torch.Tensor:
         import torch
 
-        return torch.cat(gates.widths(units.split(worth), technique.share, technique.round_to))
+        return torch.cat(gates.widths(units.split(worth), share, technique.round_to))
 
-    pull = gates.Proximal(units, technique.share, steps(technique, workload), settle)
+    pull = gates.Proximal(units, technique.share, technique.strength, steps(technique, workload), settle)
     module = fit(workload, technique, hooks=Hooks(after_step=pull.after_step, keep_last=True))
     kept = units.split(pull.finish(module))
     return removed(technique, workload, module, found, kept)
