@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from trimwatt.energy import Energy
+from trimwatt.energy import Energy, Reading
 from trimwatt.errors import InputError
 from trimwatt.integrations import _gate
 from trimwatt.integrations._gate import Limit, increase, place, share
+from trimwatt.integrations.pytest_plugin import _work
 
 pytest_plugins = ["pytester"]
 SPIN = """
@@ -288,6 +290,18 @@ def test_an_increase_needs_looks_that_do_not_overlap() -> None:
     assert increase([1.12, 1.2, 1.3], before, 0.1)[0] == "inconclusive"
     assert increase([1.3], [1.0], 0.1)[0] == "inconclusive"
     assert increase([2.0], [1.0], 0.1)[0] == "exceeded"
+
+
+def test_a_baseline_that_did_nothing_settles_nothing() -> None:
+    assert increase([1.0], [0.0], 0.1)[0] == "inconclusive"
+
+
+def test_waiting_longer_is_not_more_work() -> None:
+    one = Energy(1.0, 0.9, 1.1, "estimated")
+    quiet = Reading(None, one.scaled(2), {}, 0.1, 0.05, marginal=one, idle=one)
+    stretched = replace(quiet, process=one.scaled(9), duration_s=0.8, idle=one.scaled(8))
+    assert _work(stretched) == _work(quiet) == 1.0
+    assert _work(replace(quiet, marginal=None)) == 2.0
 
 
 @pytest.mark.parametrize("text", ["10", "ten%", "-5%", ""])

@@ -72,10 +72,12 @@ def share(text: str) -> float:
 def increase(looks: list[float], before: list[float], allowed: float) -> tuple[Verdict, str]:
     """Whether a call takes more than `1 + allowed` times what it took before.
 
-    looks, before: joules a call, one for each look. A machine and a model that are the same on both sides cancel, so
+    looks, before: joules a call that the work added, one for each look. A machine and a model that are the same on both sides cancel, so
     only how much looks differ is in doubt: the increase is sure where the lowest look now exceeds the highest before.
     """
     doubt = 1.0 if min(len(looks), len(before)) >= _FEW_LOOKS else _ONE_LOOK
+    if min(before) <= 0:
+        return "inconclusive", "the baseline's work was too little to be told"
     likely = _middle(looks) / _middle(before)
     least, most = min(looks) / max(before) / doubt, max(looks) / min(before) * doubt
     said = f"{likely:.3g} times the baseline [{least:.3g} to {most:.3g}], {1 + allowed:.3g} allowed"
@@ -97,7 +99,7 @@ def place(folder: Path, name: str) -> Path:
     """Where the baseline of this name lies; raises InputError for a name that is no plain word."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"a baseline's name is letters, digits, dots and dashes, got {name!r}")
-    return folder / ".trimwatt" / "energy" / f"{name}.json"
+    return folder / ".trimwatt" / "energy" / f"{name.removesuffix('.json')}.json"
 
 
 def load(path: Path) -> dict[str, Any]:
