@@ -72,8 +72,9 @@ def share(text: str) -> float:
 def increase(looks: list[float], before: list[float], allowed: float) -> tuple[Verdict, str]:
     """Whether a call takes more than `1 + allowed` times what it took before.
 
-    looks, before: joules a call that the work added, one for each look. A machine and a model that are the same on both sides cancel, so
-    only how much looks differ is in doubt: the increase is sure where the lowest look now exceeds the highest before.
+    looks, before: joules a call that the work added, one for each look. A machine and a model that are the same on both
+    sides cancel, so only how much looks differ is in doubt: the increase is sure where the lowest look now exceeds the
+    highest before.
     """
     doubt = 1.0 if min(len(looks), len(before)) >= _FEW_LOOKS else _ONE_LOOK
     if min(before) <= 0:

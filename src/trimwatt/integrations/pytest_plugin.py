@@ -94,8 +94,8 @@ def _process(reading: Reading) -> Energy:
 
 
 def _work(reading: Reading) -> float:
-    """Joules that a baseline is held against: what the work added, by CPU time. The idle share grows with the wall time,
-    and so with whatever else the machine does."""
+    """Joules that a baseline is held against: what the work added, by CPU time. The idle share grows with the wall
+    time, and so with whatever else the machine does."""
     energy = reading.marginal or _process(reading)
     return energy.joules
 
