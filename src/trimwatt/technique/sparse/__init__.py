@@ -6,4 +6,4 @@ from trimwatt.technique.sparse.l0 import L0
 from trimwatt.technique.sparse.l1 import L1
 from trimwatt.technique.sparse.rigl import RigL
 
-__all__ = ["L0", "L1", "GroupLasso", "LassoFeatures", "RigL"]
+__all__ = ["GroupLasso", "L0", "L1", "LassoFeatures", "RigL"]  # noqa: RUF022
