@@ -221,3 +221,18 @@ def test_the_network_given_is_left_alone_and_answers_are_probabilities() -> None
     assert fingerprint(work) == before
     got = framework.get("onnx").scores(after, work.rows.val.x)
     np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-3)
+
+
+def test_a_grid_on_which_rows_come_is_not_learned() -> None:
+    # a later value on the same grid must not change what the stored bytes mean
+    scale, zero = (onnx.numpy_helper.from_array(a, n) for a, n in ((np.float32(0.5), "s"), (np.uint8(0), "z")))
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["a"]), helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("QuantizeLinear", ["b", "s", "z"], ["c"]),
+        helper.make_node("DequantizeLinear", ["c", "s", "z"], ["y"]),
+    ]  # fmt: skip
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [info("x", 2, ["n", 3])], [info("y", 1, ["n", 3])], [scale, zero])
+    made = QuantizedGraph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    assert not list(made.parameters())
+    assert made(torch.tensor([[1, 2, 255]], dtype=torch.uint8)).tolist() == [[0.5, 1.0, 127.5]]
