@@ -171,7 +171,7 @@ def test_where_int8_cost_the_floor_gentler_ways_are_tried() -> None:
 def test_a_budget_of_time_is_made_smaller_where_the_floor_is_met_and_tables_are_no_part_of_a_name() -> None:
     space = _space("torch")
     space.first()
-    prune = make("prune-budget", costs=tuple((f"l{n}", 8, 8, 1e-6) for n in range(12)))
+    prune = make("prune-budget", share=0.5, costs=tuple((f"l{n}", 8, 8, 1e-6) for n in range(12)))
     assert label(prune) == "prune-budget"
     chain = (prune, make("lower"), make("static-int8", activations="int8"))
     bolder = [c.first("prune").share for c in space.after(_trial(True), Candidate(chain)) if c.first("prune") != prune]

@@ -86,7 +86,7 @@ def _without_training(sort: Kind) -> list[Recipe]:
 
 def _convolutional() -> list[Recipe]:
     lower, int8, tune, again = make("lower"), make("static-int8"), make("finetune"), _again()
-    pruned = (make("prune-blocks", share=0.4), make("prune-channels"), make("prune-budget"))
+    pruned = (make("prune-blocks", share=0.4), make("prune-channels"), make("prune-budget", share=0.75))
     return [(lower, int8), (tune,), (tune, lower, int8), *((tune, prune, again, lower, int8) for prune in pruned)]
 
 
