@@ -25,6 +25,7 @@ from trimwatt.meter.combined import Combined, as_combined
 from trimwatt.meter.cpu_model import CpuModel
 from trimwatt.meter.fake import Clock, FakeMeter, FakePowercap, FakeZone, constant
 from trimwatt.meter.session import coverage, meter, read
+from trimwatt.meter.unread import Unread
 from trimwatt.testing.meter import MeterContract
 
 
@@ -152,6 +153,15 @@ def test_a_single_sensor_that_fails_does_not_end_the_program_either() -> None:
     assert m.reading.process is not None
     assert m.reading.process.origin == "estimated"
     assert m.reading.coverage == 0
+
+
+def test_a_sensor_that_could_not_be_opened_is_a_hole_and_never_a_zero() -> None:
+    clock = Clock()
+    with meter(sensor=Combined([FakeMeter(clock), Unread("card", "no driver")])) as m:
+        clock.advance(10)
+    assert m.reading.energy is not None and m.reading.energy.joules == pytest.approx(550)
+    assert m.reading.coverage == pytest.approx(2 / 3)
+    assert "card cannot be opened, so what it would read is missing: no driver" in m.reading.warnings
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 5.0, math.inf]), min_size=1, max_size=4), st.floats(0.1, 100))
@@ -303,6 +313,9 @@ class TestPick:
         plugins += [self._point("broken_plugin"), self._point("empty_plugin"), self._point("not_there")]
         assert not {"fake", "card"} & {part.name for part in as_combined(pick.pick()).parts}
         assert "broken_plugin cannot be opened and is left out: no driver" in caplog.text
+        with meter(sensor=pick.pick()) as m:
+            pass
+        assert any(w.startswith("broken_plugin cannot be opened") and "no driver" in w for w in m.reading.warnings)
 
     def test_measured_may_be_required(
         self, plugins: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from trimwatt.meter import _nvml_library, _nvml_share, nvml
+from trimwatt.meter import _nvml_library, _nvml_share, nvml, pick
 from trimwatt.meter._base import Mark, Meter
 from trimwatt.meter.nvml import NvmlMeter
+from trimwatt.meter.session import meter
 from trimwatt.testing.meter import MeterContract
 from trimwatt.testing.nvml import FakeGpu, FakeInstance, FakeNvml, FakeProcess
 
@@ -182,17 +183,35 @@ def test_what_may_not_be_read_is_said_and_absent(fake: FakeNvml) -> None:
 )
 def test_a_library_that_does_not_start(fake: FakeNvml, init: int, said: str) -> None:
     fake.show(init=init)
-    assert nvml.open_meter() is None
+    with pytest.raises(_nvml_library.NvmlError, match=said):
+        nvml.open_meter()
     (probe,) = nvml.probe()
     assert probe.state == "closed"
     assert said in probe.detail
+
+
+def test_a_broken_driver_is_said_in_every_reading(fake: FakeNvml) -> None:
+    fake.show(init=18)
+    with meter(sensor=pick.pick()) as m:
+        time.sleep(0.02)
+    assert m.reading.process is not None
+    assert any("nvml cannot be opened" in w and "different versions" in w for w in m.reading.warnings)
+    assert "nvml (not readable)" in m.sensor.name
+
+
+def test_no_driver_at_all_is_no_card(fake: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIMWATT_NVML")
+    monkeypatch.setattr(_nvml_library, "path", lambda: str(fake.path))
+    fake.show(init=_nvml_library.NO_DRIVER)
+    assert nvml.open_meter() is None
 
 
 def test_a_file_that_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "nvml.so"
     bad.write_bytes(b"no library")
     monkeypatch.setenv("TRIMWATT_NVML", str(bad))
-    assert nvml.open_meter() is None
+    with pytest.raises(_nvml_library.NvmlError, match="could not be loaded"):
+        nvml.open_meter()
     (probe,) = nvml.probe()
     assert (probe.state, probe.path) == ("closed", str(bad))
     assert "TRIMWATT_NVML" in probe.fix

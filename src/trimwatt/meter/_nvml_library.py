@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, INSUFFICIENT_SIZE, NO_LIBRARY, NO_FUNCTION = 3, 4, 6, 7, 12, 13
+# the library is installed, and no card is driven here
+NO_DRIVER = 9
 _POWER_INSTANT = 186
 _UINT = 1
 _REASONS = {

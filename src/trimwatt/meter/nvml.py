@@ -306,11 +306,15 @@ def _look(library: Library, index: int, handle: Any) -> Gpu:
 
 
 def open_meter() -> NvmlMeter | None:
-    """A meter of this machine's NVIDIA GPUs; None where none can be read."""
+    """A meter of this machine's NVIDIA GPUs; None where there is none. Raises NvmlError where a driver is broken, or is
+    not what TRIMWATT_NVML names: their energy is then missing, and not nothing.
+    """
     try:
         meter = NvmlMeter(Library(_nvml_library.path()))
-    except NvmlError:
-        return None
+    except NvmlError as error:
+        if error.code in (_nvml_library.NO_LIBRARY, _nvml_library.NO_DRIVER) and not os.environ.get("TRIMWATT_NVML"):
+            return None
+        raise
     return meter if meter.gpus else None
 
 

@@ -12,6 +12,7 @@ from trimwatt.errors import SensorAbsent
 from trimwatt.meter import attribute, cpu_model
 from trimwatt.meter._base import Meter
 from trimwatt.meter.combined import Combined, as_combined
+from trimwatt.meter.unread import Unread
 
 _log = logging.getLogger("trimwatt")
 # counters of the processor, the best first; each file has open_meter(), which gives None where it cannot read
@@ -25,7 +26,8 @@ def pick(require: Literal["measured"] | None = None) -> Meter:
     The processor's: a plugin's, else powercap counters, else perf's, else a board's input rail, else the model of CPU
     time. A battery is not picked: it is told apart from noise only over minutes.
     A plugin (entry points `trimwatt.sensors`) is a callable that returns a Meter, or None where it cannot read; one
-    that reads neither a processor nor the whole machine comes beside the others.
+    that reads neither a processor nor the whole machine comes beside the others. What is there and cannot be opened (a
+    broken driver) stays as a warning in each reading.
     require: "measured" raises SensorAbsent where any part would be estimated.
     """
     sensors = list(_plugins())
@@ -66,8 +68,9 @@ def _open(name: str, opener: Callable[[], Meter | None]) -> Meter | None:
     try:
         return opener()
     except Exception as error:  # a broken driver or a stranger's plugin, whatever it raises, must not end the program
-        _log.warning("sensor %s cannot be opened and is left out: %s", name, error)
-        return None
+        why = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
+        _log.warning("sensor %s cannot be opened and is left out: %s", name, why)
+        return Unread(name, why)
 
 
 def _reads_processor(sensor: Meter) -> bool:
