@@ -62,6 +62,10 @@ class PruneHeads(Technique):
         offers = [replace(self, heads=0.0, neurons=self.neurons or 0.25), replace(self, heads=0.5, neurons=0.5)]
         return [offer for offer in offers if offer != self]
 
+    def by_slope(self, units: Units) -> bool:
+        """Whether a layer's units are judged by the loss's slope."""
+        return self.importance == "taylor" or (self.importance == "activation" and units.kind == "heads")
+
     def kept(self, units: Units) -> int:
         """How many of a layer's units stay; raises TrialFailed for none."""
         share, round_to = (self.heads, 1) if units.kind == "heads" else (self.neurons, self.round_to)
@@ -86,7 +90,8 @@ def _prune(technique: PruneHeads, workload: Workload) -> Workload:
         raise TrialFailed(f"no head and no neuron is removed where {technique.round_to} neurons stand together")
     with threads(team(workload, ROWS)), unfused():
         rows = sample(workload, ROWS)
-        score = _by_gradient(replace(workload, model=whole), list(fewer)) if technique.importance != "magnitude" else {}
+        sloped = [units for units in fewer if technique.by_slope(units)]
+        score = _by_gradient(replace(workload, model=whole), sloped) if sloped else {}
         flows = _readout.flows(whole, [units.taker for units in fewer], rows) if _acts(technique) else {}
         module = _copy(whole)
         for units, number in fewer.items():
