@@ -227,7 +227,8 @@ def test_a_grid_on_which_rows_come_is_not_learned() -> None:
     # a later value on the same grid must not change what the stored bytes mean
     scale, zero = (onnx.numpy_helper.from_array(a, n) for a, n in ((np.float32(0.5), "s"), (np.uint8(0), "z")))
     nodes = [
-        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["a"]), helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Identity", ["x"], ["i"]), helper.make_node("DequantizeLinear", ["i", "s", "z"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("QuantizeLinear", ["b", "s", "z"], ["c"]),
         helper.make_node("DequantizeLinear", ["c", "s", "z"], ["y"]),
     ]  # fmt: skip
