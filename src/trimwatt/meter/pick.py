@@ -69,7 +69,7 @@ def _open(name: str, opener: Callable[[], Meter | None]) -> Meter | None:
         return opener()
     except Exception as error:  # a broken driver or a stranger's plugin, whatever it raises, must not end the program
         why = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
-        _log.warning("sensor %s cannot be opened and is left out: %s", name, why)
+        _log.info("sensor %s cannot be opened and is left out: %s", name, why)
         return Unread(name, why)
 
 
