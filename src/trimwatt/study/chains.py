@@ -59,6 +59,8 @@ def later(sort: Kind, form: str, image: bool) -> list[Recipe]:
     if form != "torch":
         return more
     again = _again()
+    if sort in ("convolutional", "dense"):
+        more += [(make("group-lasso"), again, lower, int8)]
     if sort == "convolutional":
         more += [(make("finetune"), make("qat")), (make("finetune"), make("tucker"), again, lower, int8)]
     if sort == "dense":
