@@ -196,3 +196,15 @@ def test_the_best_so_far_is_tried_in_a_runtime_that_is_no_slower() -> None:
     assert [(c.runtime, c.recipe, c.late) for c in proposed] == [("openvino", tuned.recipe, True)]
     worse = Candidate((make("finetune", epochs=4),))
     assert not [c for c in space.after(_trial(True, 0.25), worse) if c.runtime != "onnxruntime"]
+
+
+def test_in_bfloat16_the_network_before_int8_is_tried() -> None:
+    pytest.importorskip("openvino")
+    space = _space("torch")
+    for candidate, ratio in zip(space.first()[:3], (0.3, 0.9, 0.1), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    tune, lower, int8 = make("finetune"), make("lower"), make("static-int8", activations="int8")
+    proposed = [
+        c for c in space.after(_trial(True, 0.05), Candidate((tune, lower, int8))) if c.runtime != "onnxruntime"
+    ]
+    assert [(c.runtime, c.recipe) for c in proposed] == [("openvino-bf16", (tune,))]

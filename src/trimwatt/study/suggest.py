@@ -50,7 +50,10 @@ class Suggestions:
         self._best = ratio.value
         most = _NO_SLOWER * self._runtimes.get("onnxruntime", 0.0)
         fast = [name for name in OTHER_RUNTIMES if self._runtimes.get(name, math.inf) <= most]
-        return [replace(candidate, runtime=name, late=True) for name in fast]
+        # bfloat16 has its own speed: in it the same network before int8 is tried
+        whole = candidate.without("quantize", "lower") if candidate.first("quantize") else candidate.recipe
+        recipes = {name: whole if name.endswith("bf16") else candidate.recipe for name in fast}
+        return [replace(candidate, recipe=recipe, runtime=name, late=True) for name, recipe in recipes.items()]
 
     @property
     def fastest(self) -> str:
