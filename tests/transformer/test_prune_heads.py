@@ -15,6 +15,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import lower, run
 from trimwatt.framework.torch import attention
 from trimwatt.technique._base import apply
+from trimwatt.technique.prune import _readout
 from trimwatt.technique.prune.heads import PruneHeads
 from trimwatt.testing.technique import TechniqueContract
 from trimwatt.workload import Workload
@@ -144,3 +145,14 @@ def test_a_module_in_training_mode_stays_in_it() -> None:
     start = replace(trained().bert, model=drawn(Bert()).train())
     apply(PruneHeads(), start)
     assert start.model.training
+
+
+def test_places_behind_the_end_of_a_row_are_not_fitted() -> None:
+    before = trained().bert
+    rows = torch.from_numpy(before.rows.val.x[:9])
+    found = attention.found(before.model)[1]
+    flow = _readout.flows(before.model, [found.taker], rows)[found.taker]
+    ended = (rows.sum(2) == 0).reshape(-1).numpy()
+    assert ended.any() and flow.places.tolist() == np.flatnonzero(~ended).tolist()
+    given = _readout.given(before.model, found.taker, rows, flow.places)
+    np.testing.assert_allclose(given, flow.given, atol=1e-6)

@@ -28,7 +28,8 @@ class PruneRecurrent(Technique):
     """Remove hidden units with their gates, their recurrent columns and what reads them; no mask is left behind.
 
     All levels and directions of a layer lose as many, since PyTorch and ONNX know one size. Layers whose units are not
-    read one by one (by a normalization, a sum, an attention) are left alone. Fine-tuning usually follows.
+    read one by one (by a normalization, a sum, an attention) are left alone. With repair, fine-tuning need not
+    follow; where training rows lie apart from later ones, it can cost answers.
     share: of the units to remove, in (0, 1). importance: "activation" (how the states vary on training rows, times the
     weights that read them; with repair, how badly the others could stand in), "l1" or "l2" (norm of a unit's weights),
     "taylor" (squared first-order change of the loss). repair: weights that read a lost unit are passed on to the units
@@ -53,8 +54,8 @@ class PruneRecurrent(Technique):
         _share.check_round_to(self.round_to, "units")
 
     def variants(self, workload: Workload) -> list[Technique]:
-        """Three quarters, and seven eighths."""
-        return [replace(self, share=share) for share in (0.75, 0.875) if share != self.share]
+        """Three quarters, seven eighths and fifteen sixteenths."""
+        return [replace(self, share=share) for share in (0.75, 0.875, 0.9375) if share != self.share]
 
 
 @applies_to(PruneRecurrent, "torch")
