@@ -178,9 +178,10 @@ def test_ctrl_c_at_a_terminal_is_told_once_and_ctrl_z_stops_both() -> None:
         os.killpg(child, signal.SIGCONT)
         time.sleep(0.2)
         screen.write(b"\x03")
-        shown += _until(screen, b"carbon")
+        shown += _until(screen, b"it was stopped for")
     os.waitpid(child, 0)
     assert b"came 1" in shown
+    assert b"it was stopped for" in shown
     assert b"interrupted before its end" in shown
 
 

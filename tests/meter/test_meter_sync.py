@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from trimwatt.meter import sync
+from trimwatt.meter.fake import Clock, FakeMeter
+from trimwatt.meter.session import meter
 
 
 class Backend:
@@ -63,6 +65,20 @@ def test_the_device_in_use_is_waited_for_and_no_other(monkeypatch: pytest.Monkey
     _torch(monkeypatch, backend)
     assert sync.accelerators() == ()
     assert backend.waited == [1]
+
+
+def test_a_window_waits_at_both_ends_and_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Backend()
+    _torch(monkeypatch, backend)
+    clock = Clock()
+    with meter(sensor=FakeMeter(clock)) as m:
+        assert backend.waited == [1]
+        clock.advance(1)
+    assert backend.waited == [1, 1]
+    with meter(sensor=FakeMeter(clock)) as m:
+        clock.advance(1)
+        backend._error = "device-side assert triggered"
+    assert any("device-side assert triggered" in said for said in m.reading.warnings)
 
 
 @pytest.mark.parametrize("backend", [Backend(started=False), Backend(capturing=True)])
