@@ -249,6 +249,9 @@ def test_commands_are_compared() -> None:
     assert (found.verdict, found.parity and found.parity["checked"]) == ("more", True)
     with pytest.raises(InputError, match="print different results"):
         two(a, _python("print(1)"))
+    varying = _python("import random; print(random.random())")
+    with pytest.raises(InputError, match="something else from run to run"):
+        two(varying, varying)
 
 
 def test_equal_and_not() -> None:

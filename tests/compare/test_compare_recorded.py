@@ -167,6 +167,20 @@ def test_groups_are_compared_within() -> None:
     assert set(grouped.groups) == {"slow", "fast"}
 
 
+def test_a_claim_is_judged_in_each_group() -> None:
+    rng = np.random.default_rng(4)
+    rows = [(m, s) for s in ("x", "y") for m in ("small", "large") for _ in range(30)]
+    true = np.array([1.0 if m == "large" else {"x": 0.5, "y": 0.1}[s] for m, s in rows])
+    columns = {
+        "model": [m for m, _ in rows], "set": [s for _, s in rows],
+        "energy_J": list(true * np.exp(rng.normal(0, 0.05, len(rows)))),
+    }  # fmt: skip
+    found = analyse(columns, group="set", claim=0.2)
+    assert found.claim == {"ratio": 0.2, "verdict": "differs by group", "groups": {"short": 1, "holds": 1}}
+    assert analyse(columns, group="set", claim=0.9).claim == {"ratio": 0.9, "verdict": "holds", "groups": {"holds": 2}}
+    assert analyse(columns, group="set").claim is None
+
+
 def test_groups_that_disagree_are_not_made_one() -> None:
     columns = {name: a + b for (name, a), b in zip(log(ratio=0.3).items(), log(ratio=1.4).values(), strict=True)}
     columns["set"] = ["x"] * 60 + ["y"] * 60

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gate_repository as repository
+import numpy as np
 import pytest
 
 from trimwatt.errors import InputError
@@ -33,11 +34,11 @@ def repo(tmp_path: Path) -> Path:
 
 
 def test_a_callable_that_does_twice_the_work_is_flagged_and_the_same_code_is_not(repo: Path) -> None:
-    same = gate(repo, against="HEAD", strict=False)
+    same = gate(repo, against="HEAD", strict=False, most_pairs=10)
     assert same.outcome.exit_code == 0
     assert findings(same)["energy HEAD"].status != "fail"
     repository.write(repo, steps=20_000)
-    more = gate(repo, against="HEAD")
+    more = gate(repo, against="HEAD", most_pairs=10)
     found = findings(more)["energy HEAD"]
     assert (more.outcome.exit_code, found.status, found.basis) == (1, "fail", "cpu_seconds")
     assert found.low is not None and found.high is not None
@@ -79,10 +80,10 @@ def test_budgets_are_held_alone(repo: Path) -> None:
 
 def test_a_baseline_holds_on_its_host_and_for_its_work(repo: Path, tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
-    path.write_text(run.dumps(gate(repo, most_pairs=8).baseline), encoding="utf-8")
+    path.write_text(run.dumps(gate(repo, most_pairs=5).baseline), encoding="utf-8")
     saved = baseline.read(path)
     repository.write(repo, steps=25_000)
-    ran = gate(repo, saved=saved, most_pairs=8)
+    ran = gate(repo, saved=saved, most_pairs=5)
     found = findings(ran)["energy baseline"]
     assert (found.status, ran.outcome.exit_code) == ("fail", 1)
     assert any("unpaired" in w for w in ran.outcome.checks[0].warnings)
@@ -90,9 +91,9 @@ def test_a_baseline_holds_on_its_host_and_for_its_work(repo: Path, tmp_path: Pat
         gate(repo, saved={**saved, "host": {**saved["host"], "cpu": "other"}})
     repository.write(repo, check=repository.CHECK + "threads = 2\n")
     with pytest.raises(InputError, match="ran something else"):
-        gate(repo, saved=saved, most_pairs=8)
+        gate(repo, saved=saved, most_pairs=5)
     with pytest.raises(InputError, match="knows no check"):
-        gate(repo, saved={**saved, "checks": {}}, most_pairs=8)
+        gate(repo, saved={**saved, "checks": {}}, most_pairs=5)
     with pytest.raises(InputError, match="give one"):
         gate(repo, saved=saved, against="HEAD")
 
@@ -107,7 +108,16 @@ def test_a_callable_stands_in_its_own_tree(repo: Path) -> None:
     assert findings(gate(repo, against="HEAD", most_pairs=6))["energy HEAD"].status == "fail"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}'])
+_CUT = '{"schema": "trimwatt/baseline/1", "host": {}, "checks": {"a": {"defined": "", "basis": "", "spent": ["x"]}}}'
+
+
+def test_a_baseline_is_no_surer_than_its_sittings_differ() -> None:
+    luck = np.exp(np.repeat([-0.02, 0.02, -0.01, 0.01], 5))
+    found = baseline.ratio(tuple(luck * 1.05), list(np.ones(20) * np.exp(np.tile([-1e-3, 1e-3], 10))))
+    assert found.low < 1.02 < 1.05 < found.high
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}', '{"schema": "trimwatt/baseline/1"}', _CUT])
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "b.json"
     path.write_text(text, encoding="utf-8")
@@ -151,5 +161,5 @@ def test_a_project_in_a_folder_of_its_repository_is_found_in_the_other_tree(tmp_
     repository.git(tmp_path, "commit", "-q", "-m", "first")
     repository.write(inner, steps=30_000)
     before = os.getcwd()
-    assert findings(gate(inner, against="main", most_pairs=8))["energy main"].status == "fail"
+    assert findings(gate(inner, against="main", most_pairs=5))["energy main"].status == "fail"
     assert os.getcwd() == before

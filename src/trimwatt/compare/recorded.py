@@ -61,7 +61,8 @@ class Recorded:
 
     ratio, low, high: of geometric trimmed means, 95 %; None where there are too few runs even to compute them.
     delta: Cliff's. needed: runs an arm for "the difference seen", "the difference claimed" and "within 5 %".
-    claim: {"ratio", "verdict"}: holds | short | not shown. quality: difference a - b by column, in its own unit.
+    claim: {"ratio", "verdict"}: holds | short | not settled (or
+    "differs by group", with counts). quality: difference a - b by column, in its own unit.
     groups: the same within each group; heterogeneity: how far groups differ beyond chance, I2 in [0, 1].
     """
 

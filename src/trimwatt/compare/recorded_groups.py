@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,7 @@ def combine(
     known = {name: p for name, p in parts.items() if p.ratio is not None}
     notes = whole.warnings + tuple(f"{group} {name} has one arm alone and was left out" for name in alone)
     notes += tuple(f"{group} {name} was left out: {p.reason}" for name, p in parts.items() if name not in known)
-    base = replace(whole, groups=dict(parts), warnings=notes, needed={}, delta=None, claim=None)
+    base = replace(whole, groups=dict(parts), warnings=notes, needed={}, delta=None, claim=_claims(known))
     if not known:
         reason = f"no {group} has enough runs of both arms"
         return replace(base, ratio=None, low=None, high=None, verdict="inconclusive", reason=reason)
@@ -48,6 +50,16 @@ def combine(
     return replace(
         base, ratio=ratio.value, low=ratio.low, high=ratio.high, verdict=found, reason=reason, heterogeneity=spread
     )
+
+
+def _claims(known: Mapping[str, Recorded]) -> dict[str, Any] | None:
+    """A claim holds, or falls short, where it does so in every group; `groups` counts them by verdict."""
+    claims = [part.claim for part in known.values() if part.claim]
+    if not claims:
+        return None
+    counts = Counter(str(claim["verdict"]) for claim in claims)
+    only = next(iter(counts)) if len(counts) == 1 else "differs by group"
+    return {"ratio": claims[0]["ratio"], "verdict": only, "groups": dict(counts)}
 
 
 def _log(part: Recorded) -> Interval:

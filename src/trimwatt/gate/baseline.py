@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from trimwatt.compare import unpaired
-from trimwatt.compare.statistics import Interval
+from trimwatt.compare.statistics import Interval, grouped
 from trimwatt.errors import InputError
 from trimwatt.gate.config import Check
-from trimwatt.gate.measure import Sample
+from trimwatt.gate.measure import SITTING, Sample
 from trimwatt.gate.target import Answers, Target
 
 SCHEMA = "trimwatt/baseline/1"
@@ -59,9 +60,27 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is no baseline ({error}); save one with `trimwatt check --save FILE`") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise InputError(f"{path} is no baseline of this version; save one with `trimwatt check --save FILE`")
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA or not _whole(found):
+        raise InputError(
+            f"{path} is no baseline of this version, or a cut one; save one with `trimwatt check --save FILE`"
+        )
     return found
+
+
+def _whole(found: Mapping[str, Any]) -> bool:
+    """Whether all is there that a comparison reads: a file that was cut or edited may lack it."""
+    host, checks = found.get("host"), found.get("checks")
+    if not isinstance(host, dict) or not isinstance(checks, dict):
+        return False
+    return all(
+        isinstance(one, dict) and {"defined", "basis"} <= set(one) and _amounts(one.get("spent"))
+        and _amounts(one.get("wall_s")) for one in checks.values()
+    )  # fmt: skip
+
+
+def _amounts(values: Any) -> bool:
+    """Whether these are numbers above zero."""
+    return isinstance(values, list) and all(isinstance(v, float | int) and 0 < v < math.inf for v in values)
 
 
 def same_host(saved: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -90,10 +109,13 @@ def of_check(saved: Mapping[str, Any], check: Check, basis: str) -> Mapping[str,
 
 
 def ratio(now: tuple[float, ...], then: list[float]) -> Interval:
-    """Now over then, of unpaired blocks at the level of the paired rule."""
+    """Now over then, of unpaired blocks at the level of the paired rule, as wide at least as sittings differ."""
     if min(len(now), len(then)) < unpaired.LEAST_RUNS:
         raise InputError(f"a baseline needs at least {unpaired.LEAST_RUNS} blocks, got {len(then)}; save it again")
-    return unpaired.yuen_welch(np.log(now), np.log(then), 0.98).exp()
+    sides = [np.log(now), np.log(then)]
+    reaches = [grouped(side, np.arange(len(side)) // SITTING, 0.98) for side in sides]
+    found = unpaired.yuen_welch(sides[0], sides[1], 0.98)
+    return found.at_least(math.hypot(*(reach or 0.0 for reach in reaches))).exp()
 
 
 def answers(found: Mapping[str, Any]) -> Answers | None:

@@ -44,7 +44,7 @@ def recorded(sentence: str, record: dict[str, Any]) -> Group:
     needed = [f"{runs} for {what}" for what, runs in record["needed"].items() if runs is not None]
     facts += [("runs an arm", ", ".join(needed))] if needed else []
     if claimed := record["claim"]:
-        facts.append(("claim", f"{_times(claimed['ratio'])}: {claimed['verdict']}"))
+        facts.append(("claim", f"{_times(claimed['ratio'])}: {claimed['verdict']}{_counted(claimed.get('groups'))}"))
     facts += [("warning", text) for text in record["warnings"]]
     return Group(Text(_text.plain(sentence), _STYLE.get(record["verdict"], "bold")), "", _facts(facts))
 
@@ -53,7 +53,12 @@ def _in_group(group: dict[str, Any]) -> str:
     if group["ratio"] is None:
         return f"{group['verdict']}, {group['reason']}"
     between = f"{_times(group['low'])} to {_times(group['high'])}"
-    return f"{_times(group['ratio'])} [{between}]: {group['verdict']}"
+    claimed = f", claim: {group['claim']['verdict']}" if group["claim"] else ""
+    return f"{_times(group['ratio'])} [{between}]: {group['verdict']}{claimed}"
+
+
+def _counted(groups: dict[str, int] | None) -> str:
+    return f" ({', '.join(f'{verdict}: {n}' for verdict, n in groups.items())})" if groups else ""
 
 
 def _two(record: dict[str, Any]) -> Group:

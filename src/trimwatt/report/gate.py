@@ -93,7 +93,7 @@ def markdown(outcome: dict[str, Any]) -> str:
             text.append("| " + " | ".join(_escaped(cell) for cell in [*cells, status]) + " |")
     text.append("")
     for check in outcome["checks"]:
-        notes = [*check["warnings"], *(f["note"] for f in check["findings"] if f["note"])]
+        notes = [*check["warnings"], *(f["note"] for f in check["findings"] if f["note"] not in ("", "unpaired"))]
         text += [f"- {_escaped(check['name'])}: {_escaped(_figures(check))}"]
         text += [f"  - {_escaped(note)}" for note in dict.fromkeys(notes)]
     host = outcome["host"]
