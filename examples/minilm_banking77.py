@@ -103,9 +103,10 @@ def folder() -> Path:
 @cache
 def data() -> Data:
     """Texts as tokens: train and validation from the training file, every fifth text for validation; test as is."""
+    place = folder() / "tokenizer.json"
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder() / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(place))
     tokenizer.enable_truncation(TOKENS)
     tokenizer.enable_padding(length=TOKENS)
     where = Path(os.environ.get("TRIMWATT_DATA", Path(__file__).parents[2] / "shared" / "data"))
