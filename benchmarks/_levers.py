@@ -55,11 +55,14 @@ GRU: tuple[tuple[Step, ...], ...] = (
     (TUNE,), (LOWER, INT8), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})),
     (("prune-recurrent", {"share": 0.5}),), (("prune-recurrent", {"share": 0.5}), AGAIN),
     (("prune-recurrent", {"share": 0.75}), AGAIN), (("prune-recurrent", {"share": 0.75}), TUNE),
-    (("prune-recurrent", {"share": 0.85}), TUNE), (("prune-recurrent", {"share": 0.5}), AGAIN, LOWER, INT8),
+    (("prune-recurrent", {"share": 0.75}),), (("prune-recurrent", {"share": 0.875}),),
+    (("prune-recurrent", {"share": 0.9375}),), (("prune-recurrent", {"share": 0.9375}), LOWER, INT8),
 )  # fmt: skip
 ENCODER: tuple[tuple[Step, ...], ...] = (
     (LOWER, INT8), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})), (LOWER, ("weight-only", {"bits": 4})),
-    (("prune-heads", {}),), (("prune-heads", {}), LOWER, INT8), (("prune-heads", {}), LOWER, ("dynamic-int8", {})),
+    (("prune-heads", {"heads": 0.0}),), (("prune-heads", {}),),
+    (("prune-heads", {"heads": 0.0}), LOWER, ("dynamic-int8", {})),
+    (("prune-heads", {"heads": 0.0, "neurons": 0.15}), LOWER, ("dynamic-int8", {})),
 )  # fmt: skip
 KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {"cnn": CNN, "mlp": DENSE, "gru": GRU, "encoder": ENCODER}
 

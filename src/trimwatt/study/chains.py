@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from trimwatt.recipe import Recipe
 from trimwatt.study.candidate import make
-from trimwatt.technique import registry
 from trimwatt.workload import Workload
 
 Kind = Literal["convolutional", "recurrent", "attending", "dense"]
@@ -93,15 +92,15 @@ def _convolutional() -> list[Recipe]:
 
 
 def _recurrent() -> list[Recipe]:
-    again = _again()
-    return [(make("finetune"),), *((make("prune-recurrent", share=share), again) for share in (0.5, 0.75))]
+    shares = (0.75, 0.875, 0.9375, 0.5)
+    # what is left is refitted in closed form; training again often costs more than it mends
+    return [*((make("prune-recurrent", share=s),) for s in shares), (make("prune-recurrent", share=0.75), _again())]
 
 
 def _attending() -> list[Recipe]:
-    lower, tune = make("lower"), make("finetune")
-    if "prune-heads" not in registry():
-        return [(tune,)]
-    return [(make("prune-heads"), tune, lower, make("dynamic-int8"))]
+    lower, dynamic, neurons = make("lower"), make("dynamic-int8"), make("prune-heads", heads=0.0)
+    tune = make("finetune", epochs=2, learning_rate=1e-4)
+    return [(lower, dynamic), (neurons, lower, dynamic), (neurons, tune, lower, dynamic)]
 
 
 def _dense() -> list[Recipe]:
