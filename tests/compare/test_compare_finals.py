@@ -36,6 +36,19 @@ def test_ratios_to_the_baseline_come_from_the_same_rounds() -> None:
     assert found.pairs[1, 2].ratio == pytest.approx(2, rel=0.05)
 
 
+def test_beside_many_others_only_what_holm_lets_stand_is_claimed() -> None:
+    withheld = 0
+    for seed in range(12):
+        host = Host(seed, episodes=False, spikes=0, sigma=0.06)
+        arms = [SimulatedArm(host, c * 1e-4, str(c)) for c in (1.0, 1.02, 1.04, 1.05, 1.06)]
+        pairs = finals(arms, np.random.default_rng(seed), PLAN).pairs.values()
+        assert all((c.holm or 0) <= 0.02 for c in pairs if c.verdict in ("less", "more"))
+        alone = [c for c in pairs if abs(np.log(c.ratio)) > 0.021 and (c.high < 1 or c.low > 1)]
+        withheld += sum(c.verdict == "inconclusive" for c in alone)
+    # else nothing was tried
+    assert withheld > 5
+
+
 def test_it_stops_once_settled() -> None:
     host = Host(0, episodes=False, spikes=0, sigma=0.003)
     arms = [SimulatedArm(host, c * 1e-4, str(c)) for c in (1.0, 0.5, 0.2)]

@@ -101,6 +101,16 @@ def test_p_is_where_the_interval_touches_zero() -> None:
     assert p_value(np.zeros(10)) == 1
 
 
+def test_the_p_of_a_comparison_knows_its_sittings() -> None:
+    host = _quiet(2)
+    found = compare(Lucky(host), Lucky(host), np.random.default_rng(2), PLAN)
+    logs = np.log(
+        [x.cpu_s / x.requests / (y.cpu_s / y.requests) for x, y in zip(found.a.blocks, found.b.blocks, strict=True)]
+    )
+    groups = np.arange(found.pairs) // 5
+    assert found.p == pytest.approx(p_value(logs, groups)) and p_value(logs, groups) > p_value(logs)
+
+
 def test_p_counts_what_a_sitting_shares_once() -> None:
     # Holm's step rests on it: 40 pairs of 8 lucky sittings are 8 findings, not 40
     rng, groups = np.random.default_rng(2), np.arange(40) // 5

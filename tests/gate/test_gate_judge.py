@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from trimwatt import metric
 from trimwatt.compare.statistics import Interval
 from trimwatt.gate import judge
-from trimwatt.gate.config import QualityFloor
+from trimwatt.gate.config import Check, QualityFloor
+from trimwatt.gate.measure import plan_for
 from trimwatt.gate.result import Checked, Finding, Outcome
 from trimwatt.gate.target import Answers
 
@@ -97,3 +98,9 @@ def test_exit_codes(statuses: list[str], strict: bool, code: int) -> None:
     findings = tuple(Finding("energy", "main", s, 1.0, 0.9, 1.1, 1.02, "ratio") for s in statuses)  # type: ignore[arg-type]
     outcome = Outcome((Checked("x", "run", findings),), "main", {}, strict)
     assert outcome.exit_code == code
+
+
+def test_both_sides_are_opened_again_where_a_run_is_no_fresh_process() -> None:
+    called, command = plan_for(Check("a", callable="m:f")), plan_for(Check("a", command=("true",)))
+    assert (called.sitting, command.sitting) == (5, None)
+    assert (called.least_pairs, called.level) == (20, 0.98)
