@@ -98,6 +98,12 @@ def test_what_is_worth_it_rises_in_cost_and_quality(raw: list[tuple[float, float
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_a_gain_next_to_nothing_has_no_price() -> None:
+    found = ladder([point("a", 1, 0.0), point("b", 2, 2.2e-309)])
+    assert found.rungs[0].worth == "yes" and found.rungs[0].price is None
+    assert "more than can be told" in price.sentence(found)
+
+
 def test_a_knee_no_draw_agrees_on_says_so() -> None:
     sure = ladder([point(*p, doubt=0.002, wide=0.02) for p in CURVE])
     unsure = ladder([point(n, c, q, doubt=0.03, wide=0.5) for n, c, q in [("a", 1, 0.6), ("b", 3, 0.72), ("c", 5, 0.8),

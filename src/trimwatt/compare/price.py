@@ -43,7 +43,7 @@ class Rung:
     """A step up from `over`, the last step worth it. gain, extra: quality and cost added, `extra` without common error.
 
     worth: "yes" the gain's whole interval is above zero; "not worth it" it holds zero or lies below. price, low, high:
-    cost for each point of quality; None where the gain holds zero, since a price then has no upper end.
+    cost for each point of quality; None where the gain holds zero or all but does, a price then having no upper end.
     on_hull: no mix of a cheaper and a dearer model would give as much for less.
     """
 
@@ -164,6 +164,8 @@ def _rung(
     bottom, top = (float(q) for q in np.quantile(prices, [0.025, 0.975]))
     price = extra / gain * one
     ends = [bottom * factor for factor in scale] + [top * factor for factor in scale] + [price]
+    if not all(math.isfinite(end) for end in ends):
+        return replace(found, worth="yes")
     return replace(found, worth="yes", price=price, low=min(ends), high=max(ends))
 
 
@@ -268,6 +270,8 @@ def _price(rung: Rung, unit: str) -> str:
     from trimwatt import units
 
     values = [v for v in (rung.price, rung.low, rung.high) if v is not None]
+    if not values:
+        return "more than can be told for so small a gain"
     if values[1] <= 0:
         return "no cost that can be told from zero"
     show = units.joules if unit == "J" else units.seconds
