@@ -27,7 +27,7 @@ from trimwatt.workload import Workload, take
 
 def test_an_unknown_runtime_names_those_known() -> None:
     assert set(runtime.names()) >= {"onnxruntime", "sklearn", "torch"}
-    with pytest.raises(InputError, match="runtime 'tvm' is unknown; runtimes are onnxruntime, openvino, .*torch"):
+    with pytest.raises(InputError, match=r"runtime 'tvm' is unknown; runtimes are onnxruntime, openvino, .*torch"):
         runtime.get("tvm")
 
 
