@@ -53,7 +53,7 @@ class Suggestions:
         # bfloat16 has its own speed: in it the same network before int8 is tried
         whole = candidate.without("quantize", "lower") if candidate.first("quantize") else candidate.recipe
         recipes = {name: whole if name.endswith("bf16") else candidate.recipe for name in fast}
-        return [replace(candidate, recipe=recipe, runtime=name, late=True) for name, recipe in recipes.items()]
+        return [replace(candidate, recipe=recipe, runtime=name) for name, recipe in recipes.items()]
 
     @property
     def fastest(self) -> str:
