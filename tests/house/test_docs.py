@@ -38,7 +38,7 @@ def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["/root/x", "in /home/me/x", "file:///work/main", "'/Users/me/'", "C:\\Users\\me"])
+@pytest.mark.parametrize("text", ["/root/x", "in /home/me/x", "file:///home/me", "'/Users/me/'", "C:\\Users\\me"])
 def test_a_machine_path_is_seen(text: str) -> None:
     assert MACHINE.search(text)
 
