@@ -96,7 +96,9 @@ def test_the_public_resnet20_answers_as_its_other_definition(
 
 def test_the_public_shufflenet_weights_load(shared_data: Path) -> None:
     path = shared_data / "models" / "shufflenetv2_fastestdet_backbone.pth"
-    Backbone(3, (48, 96, 192)).load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
+    weights, network = torch.load(path, map_location="cpu", weights_only=True), Backbone(3, (48, 96, 192))
+    network.load_state_dict(weights, strict=True)
+    torch.testing.assert_close(dict(network.state_dict()), dict(weights))
 
 
 def test_the_public_shufflenet_answers_as_its_onnx_file(shared_data: Path) -> None:

@@ -11,21 +11,25 @@ from trimwatt.workload import Array, Rows, Workload
 
 _SAME = 0.999
 _BOUND = 1e-3
+# of a runtime in fewer bits: the quality floor judges what the rest of its rows cost
+_WITHIN = 0.9
 
 
 def verify(workload: Workload, session: Session, rows: Rows, error_bound: float | None = None) -> str | None:
     """Why the opened export is not its workload, or None where it is.
 
     rows: as stored, real ones, some hundreds. error_bound: absolute for probabilities, relative to the spread of
-    values; None asks the session, which knows in how many bits it computes, and is 0.001 where it does not say. Also
-    refused: labels that do not follow from the export's own probabilities.
+    values; None asks the session, which knows in how many bits it computes, and is 0.001 where it does not say. A
+    larger one need hold for 90 % of the rows only: what is left costs quality, which the floor judges. Also refused:
+    labels that do not follow from the export's own probabilities.
     """
     expected = framework.get(workload.form).scores(workload, rows)
     request = as_request(rows, workload.scenario.request)
     got = session.scores(request)
     classify = workload.decide is not None
     error_bound = getattr(session, "error_bound", _BOUND) if error_bound is None else error_bound
-    reason = disagreement(expected, got, classify, error_bound)
+    share = 1.0 if error_bound <= _BOUND else _WITHIN
+    reason = disagreement(expected, got, classify, error_bound, share)
     return reason or _decision(workload, got, session.predict(request))
 
 

@@ -41,7 +41,9 @@ def find(graph: Any) -> list[Chain]:
 class _Walk:
     """Follows what a layer makes; `axis` holds for each value where its channels lie, counted from the end."""
 
-    def __init__(self, layer: Any, known: dict[str, Array], takers: dict[str, list[Any]], plain: dict[str, Any]):
+    def __init__(
+        self, layer: Any, known: dict[str, Array], takers: dict[str, list[Any]], plain: dict[str, Any]
+    ) -> None:
         self.layer, self.known, self.takers, self.plain = layer, known, takers, plain
         weight = known[layer.input[1]]
         self.channels = len(_layers.matrix(layer, weight))

@@ -104,17 +104,19 @@ def chosen(technique: PruneBudget, workload: Workload, score: Score) -> dict[str
     left = {layer: widths for layer, widths in left.items() if len(widths) > 1}
     if not left:
         raise TrialFailed("costs were measured for none of the layers that can be pruned; measure this network's")
+    whole = ties.total({})
+    least = ties.total({layer: min(widths) for layer, widths in left.items()}) / whole
+    if least > technique.share:
+        raise TrialFailed(f"at the narrowest measured widths {least:.2f} of the time is left; ask a share above that")
     worth = _worth(technique, workload, score, found, left)
     choices = {
         layer: [_knapsack.Option(w, ties.cost(layer, w), worth[layer][w]) for w in widths if w in worth[layer]]
         for layer, widths in left.items()
         if max(widths) in worth[layer]
     }
-    whole = ties.total({})
     picked = _knapsack.widths(choices, ties.total, technique.share * whole)
     if picked is None:
-        least = ties.total({layer: min(widths) for layer, widths in left.items()}) / whole
-        raise TrialFailed(f"at the narrowest measured widths {least:.2f} of the time is left; ask a share above that")
+        raise TrialFailed(f"no widths found that leave {technique.share:.2f} of the time; ask a larger share")
     return picked
 
 
