@@ -46,7 +46,8 @@ DENSE: tuple[tuple[Step, ...], ...] = (
     (LOWER, ("prune-dense", {})), (LOWER, ("prune-dense", {"share": 0.75})), (LOWER, ("prune-dense", {}), INT8),
     (LOWER, ("prune-dense", {"share": 0.75}), INT8), (SVD, AGAIN), (SVD, AGAIN, LOWER, INT8), (LOWER, SVD),
     (("prune-channels", {}), AGAIN), (("prune-channels", {}), AGAIN, LOWER, INT8),
-    (("group-lasso", {}),), (("l0", {}),),
+    (("group-lasso", {}),), (("l0", {}),), (("l1", {}),), (("rigl", {}),), (("lasso-features", {}),),
+    (LOWER, ("half", {})),
     (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}),),
     (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}), LOWER, INT8),
     (("distill-tree", {"depth": 8}),),
@@ -64,6 +65,13 @@ ENCODER: tuple[tuple[Step, ...], ...] = (
     (("prune-heads", {"heads": 0.0}), LOWER, ("dynamic-int8", {})),
     (("prune-heads", {"heads": 0.0, "neurons": 0.15}), LOWER, ("dynamic-int8", {})),
 )  # fmt: skip
+BLOCKS: tuple[Step, ...] = (TUNE, ("prune-blocks", {"share": 0.4}), AGAIN)
+# what another runtime computes, after the levers that do not depend on it
+ELSEWHERE: dict[str, tuple[tuple[tuple[Step, ...], str], ...]] = {
+    "cnn": ((BLOCKS, "openvino-bf16"), ((*BLOCKS, LOWER, INT8), "openvino")),
+    "gru": (((("prune-recurrent", {"share": 0.9375}),), "openvino"),),
+    "encoder": (((("prune-heads", {"heads": 0.0}),), "openvino-bf16"),),
+}
 KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {"cnn": CNN, "mlp": DENSE, "gru": GRU, "encoder": ENCODER}
 
 
@@ -74,6 +82,8 @@ def chains(kind: str) -> Iterator[Chain]:
     yield "openvino", tuple, "openvino"
     yield "openvino-bf16", tuple, "openvino-bf16"
     yield "static-int8, openvino", partial(_made, (LOWER, INT8)), "openvino"
+    for steps, runtime in ELSEWHERE.get(kind, ()):
+        yield f"{_name(steps)}, {runtime}", partial(_made, steps), runtime
 
 
 def _name(steps: tuple[Step, ...]) -> str:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -46,10 +47,10 @@ def cpu_model() -> str:
     return match[1] if match else platform.machine()
 
 
-def versions() -> dict[str, str]:
+def versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of the installed packages that a figure may depend on."""
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

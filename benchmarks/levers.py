@@ -4,7 +4,8 @@
 
 Each candidate is made, opened and judged as a study would, then compared in random pairs with two arms of the same
 model: PyTorch eager and ONNX Runtime in float32. Takings in CPU seconds, batch 1, one thread. The cheapest that meets
-the floor is asked once for the test rows. Written to results/levers_NAME.json. Data under $TRIMWATT_DATA.
+the floor, and the cheapest proven to, are asked once for the test rows. Written to results/levers_NAME.json. Data under
+$TRIMWATT_DATA.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from trimwatt.study.workshop import Made, Workshop
 from trimwatt.workload import Array, Workload
 
 DATA = Path(os.environ.get("TRIMWATT_DATA", _record.ROOT.parent / "shared" / "data"))
+PLAIN = "onnxruntime fp32"
 RESULTS = _record.ROOT / "benchmarks" / "results"
 
 
@@ -93,7 +95,7 @@ class Trials:
         self.eager, self._eager_val = self._arm("eager", first)
         self.bench.baseline = self.eager
         self.test = self.bench.check_host(self.made["eager"].whole(), 10.0)
-        self.plain, _ = self._arm("onnxruntime fp32", Candidate(first.recipe, "onnxruntime"))
+        self.plain, _ = self._arm(PLAIN, Candidate(first.recipe, "onnxruntime"))
 
     def _arm(self, name: str, candidate: Candidate) -> tuple[SessionArm, Array]:
         self.made[name] = self.workshop.make(candidate.recipe, candidate.runtime, self.folder / name, 3600)
@@ -119,8 +121,22 @@ class Trials:
                 "peak_rss_bytes": arm.peak_rss_bytes(), "parameters": made.outcome.parameters,
                 "macs": made.outcome.macs, "cost": made.cost and made.cost.to_dict(),
                 "took_s": round(time.monotonic() - started, 1),
-                "verdict": _verdict(judged.meets, ratios["onnxruntime"]),
+                "verdict": _verdict(judged.meets, ratios["onnxruntime"], made, self.made[PLAIN]),
             }  # fmt: skip
+
+    def references(self) -> dict[str, Any]:
+        """The two arms that all others are compared with."""
+        ratio = self._against(self.plain, self.eager)
+        judged = self.bench.judge(self.base.rows.val, self._eager_val, self._eager_val)
+        sizes = {name: self.made[name].whole().size_bytes for name in ("eager", PLAIN)}
+        cost = self.made["eager"].cost
+        return {
+            "quality": asdict(judged.quality), "metric": self.base.quality.name, "floor": judged.floor,
+            "rows": {name: len(getattr(self.base.rows, name)) for name in ("train", "val", "test")},
+            "cpu_s": {"eager": ratio.b.cpu_s, PLAIN: ratio.a.cpu_s}, "ratio": _ratio(ratio), "size_bytes": sizes,
+            "peak_rss_bytes": {"eager": self.eager.peak_rss_bytes(), PLAIN: self.plain.peak_rss_bytes()},
+            "parameters": self.made[PLAIN].outcome.parameters, "cost": cost and cost.to_dict(),
+        }  # fmt: skip
 
     def _against(self, arm: SessionArm, other: SessionArm) -> Comparison:
         return comparer.compare(arm, other, self.rng, self.bench.plan, meter=self.bench.meter, self_test=self.test)
@@ -142,11 +158,13 @@ def _ratio(found: Comparison) -> dict[str, Any]:
     return {"value": found.ratio, "low": found.low, "high": found.high, "pairs": found.pairs, "verdict": found.verdict}
 
 
-def _verdict(meets: bool, to_plain: Comparison) -> str:
+def _verdict(meets: bool, to_plain: Comparison, made: Made, plain: Made) -> str:
     """In words: beside the same model in ONNX Runtime, float32."""
     if not meets:
         return "below the floor"
-    return {"less": "saves", "more": "hurts"}.get(to_plain.verdict, "saves nothing by itself")
+    if to_plain.verdict in ("less", "more"):
+        return {"less": "saves", "more": "hurts"}[to_plain.verdict]
+    return "only shrinks" if made.whole().size_bytes < 0.9 * plain.whole().size_bytes else "saves nothing"
 
 
 def run(name: str, only: str) -> dict[str, Any]:
@@ -161,14 +179,19 @@ def run(name: str, only: str) -> dict[str, Any]:
             if re.search(only, label):
                 rows.append(_told(trials.row(label, _recipe(core, make), runtime)))
         good = [row for row in rows if row["status"] == "done" and row["meets_floor"]]
-        best = min(good, key=lambda row: row["ratio"]["eager"]["value"], default=None)
+        sure = [row for row in good if row["floor_test"] == "proven"]
+        best = {"best": _cheapest(good), "safest": _cheapest(sure)}
         return {
-            "case": name, "self_test": trials.test.to_dict(), "rows": rows,
-            "best": best and trials.tested(best["name"], best["runtime"]),
+            "case": name, "self_test": trials.test.to_dict(), "references": trials.references(), "rows": rows,
+            **{what: row and trials.tested(row["name"], row["runtime"]) for what, row in best.items()},
         }  # fmt: skip
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cheapest(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return min(rows, key=lambda row: row["ratio"]["eager"]["value"], default=None)
 
 
 def _recipe(core: Recipe, make: Callable[[], Recipe]) -> Recipe:

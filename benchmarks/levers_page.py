@@ -1,0 +1,224 @@
+"""docs/levers.md, made from the records of levers.py, peers.py and layer_costs.py. Run this file to write it anew."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import _record
+
+RESULTS, PAGE = _record.ROOT / "benchmarks" / "results", _record.ROOT / "docs" / "levers.md"
+TITLES = {
+    "resnet20": "ResNet-20 on CIFAR-10 images", "small_cnn": "A small CNN on PneumoniaMNIST",
+    "mobilenet_v2": "MobileNet v2 on PneumoniaMNIST", "mlp_adult": "An MLP on Adult",
+    "gru_occupancy": "A GRU on room occupancy", "minilm_banking77": "A MiniLM encoder on Banking77",
+}  # fmt: skip
+SHORT = {
+    "resnet20": "ResNet-20", "small_cnn": "small CNN", "mobilenet_v2": "MobileNet v2", "mlp_adult": "MLP",
+    "gru_occupancy": "GRU", "minilm_banking77": "MiniLM",
+}  # fmt: skip
+HEAD = """# Levers
+
+What each lever does to six networks, alone and in chains: written from the records under `benchmarks/results/` by
+`python benchmarks/levers_page.py`, which a test repeats. Each table is one run of `python benchmarks/levers.py CASE` on
+an otherwise idle machine of two cores without an energy sensor, so time is CPU time, batch 1, one thread. Every
+candidate was opened in a process of its own and compared in random pairs with the same network in PyTorch eager and in
+ONNX Runtime, float32; brackets are 95 % intervals. The floor is one point below the untouched network on validation
+rows. **Saves**, **saves nothing** and **hurts** are beside ONNX Runtime, as the change of runtime is another lever;
+**only shrinks** means a smaller file that is not cheaper. To make a candidate costs energy, which is estimated from CPU
+time and includes the steps that it shares with others.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    cases = [line for name in TITLES for line in case(name)]
+    return "\n".join([HEAD, *_summary(), *verdicts(), *peers(), *widths(), *cases]).rstrip() + "\n"
+
+
+def case(name: str) -> Iterator[str]:
+    """The section of one network, or nothing where it was not recorded."""
+    found = _read(f"levers_{name}")
+    if found is None:
+        return
+    about = found["references"]
+    eager, plain = about["cpu_s"]["eager"], about["cpu_s"]["onnxruntime fp32"]
+    rows = about["rows"]
+    yield f"## {TITLES[name]}\n"
+    yield (
+        f"Untouched: {about['metric']} {_quality(about['quality'])}, {_time(eager)} in PyTorch eager and {_time(plain)}"
+        f" in ONNX Runtime, {_size(about['size_bytes']['onnxruntime fp32'])}, {about['parameters']:,} parameters;"
+        f" {rows['val']:,} validation rows. Recorded {found['date'][:10]} in {found['wall_s'] / 60:.0f} minutes.\n"
+    )
+    yield f"| lever | {about['metric']} | of eager | of ONNX Runtime | time | file | memory | to make | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    done = [row for row in found["rows"] if row["status"] == "done"]
+    yield from map(_row, sorted(done, key=lambda row: row["ratio"]["onnxruntime"]["value"]))
+    yield ""
+    failed = [row for row in found["rows"] if row["status"] != "done"]
+    yield from (f"- `{row['name']}` failed: {row['reason']}" for row in failed)
+    yield from [""] if failed else []
+    yield from _tested(found)
+
+
+def _tested(found: dict[str, Any]) -> Iterator[str]:
+    said = {"best": "The cheapest that met the floor", "safest": "The cheapest proven to meet it"}
+    for what, words in said.items():
+        test = found.get(what)
+        if not test or (what == "safest" and test["name"] == found["best"]["name"]):
+            continue
+        row = next(row for row in found["rows"] if row["name"] == test["name"])
+        drop = test["untouched"]["value"] - test["quality"]["value"]
+        yield (
+            f"{words}, `{test['name']}`, took {_ratio(row['ratio']['eager'])} of eager and"
+            f" {_ratio(row['ratio']['onnxruntime'])} of ONNX Runtime; on test rows it reached"
+            f" {test['quality']['value']:.4f}, the untouched network {test['untouched']['value']:.4f}"
+            f" ({'within' if drop <= 0.01 else 'not within'} a point).\n"
+        )
+
+
+def _row(row: dict[str, Any]) -> str:
+    ratio, cost = row["ratio"], row["cost"]
+    cells = (
+        f"`{row['name']}`", _quality(row["quality"]), _ratio(ratio["eager"]), _ratio(ratio["onnxruntime"]),
+        _time(row["cpu_s"]), _size(row["size_bytes"]), _size(row["peak_rss_bytes"]),
+        f"{_figures(cost['joules'])} J" if cost else "unknown", row["verdict"],
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _summary() -> Iterator[str]:
+    """One line a network: the cheapest that met the floor."""
+    yield "## At a glance\n"
+    yield "| network | cheapest at the floor | of eager | of ONNX Runtime | test rows, untouched | test rows |"
+    yield "|---|---|---|---|---|---|"
+    for name, title in TITLES.items():
+        found = _read(f"levers_{name}")
+        if not found or not found["best"]:
+            continue
+        test = found["best"]
+        row = next(row for row in found["rows"] if row["name"] == test["name"])
+        yield (
+            f"| {title} | `{test['name']}` | {_ratio(row['ratio']['eager'])} | {_ratio(row['ratio']['onnxruntime'])} |"
+            f" {test['untouched']['value']:.4f} | {test['quality']['value']:.4f} |"
+        )
+    yield ""
+
+
+def verdicts() -> Iterator[str]:
+    """Each lever alone on each network: the cheapest of its forms that met the floor, or the first of them."""
+    cells: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in TITLES:
+        for row in (_read(f"levers_{name}") or {"rows": []})["rows"]:
+            lever = _alone(row["name"])
+            if lever and row["status"] == "done":
+                before = cells.setdefault(lever, {}).get(name)
+                cells[lever][name] = row if before is None or _order(row) < _order(before) else before
+    if not cells:
+        return
+    yield "## Each lever alone\n"
+    yield "At most with fine-tuning before or after it: time beside ONNX Runtime, float32, and the verdict.\n"
+    yield f"| lever | {' | '.join(SHORT.values())} |"
+    yield "|---" * (len(SHORT) + 1) + "|"
+    for lever, found in sorted(cells.items()):
+        said = [_cell(found[name]) if name in found else "" for name in SHORT]
+        yield f"| `{lever}` | {' | '.join(said)} |"
+    yield ""
+
+
+def _alone(label: str) -> str | None:
+    """The one lever of a chain, by name; None where there are several or none."""
+    levers = {step.partition("(")[0] for step in label.split(" + ")} - {"finetune"}
+    if ", openvino" in label or len(levers) > 1:
+        return None
+    return levers.pop() if levers else "finetune"
+
+
+def _order(row: dict[str, Any]) -> tuple[bool, float]:
+    return not row["meets_floor"], row["ratio"]["onnxruntime"]["value"] if row["meets_floor"] else 0.0
+
+
+def _cell(row: dict[str, Any]) -> str:
+    return f"{row['ratio']['onnxruntime']['value']:.2f} {row['verdict']}"
+
+
+def peers() -> Iterator[str]:
+    """Beside other tools."""
+    found = _read("peers")
+    if found is None:
+        return
+    used = {"onnxruntime": found["host"]["packages"]["onnxruntime"], **found["peers"]}
+    versions = ", ".join(f"{name} {version}" for name, version in used.items())
+    yield "## Beside other tools\n"
+    yield (
+        "`python benchmarks/peers.py`: the same lever by another tool, from the same network, rows and training, in the"
+        " same run. Time is ours over theirs, quality ours less theirs on the validation rows. A chain of theirs is put"
+        f" together from two tools, as none has one. With {versions}.\n"
+    )
+    yield "| network | lever | other tool | time, ours over theirs | quality gained | file, ours and theirs |"
+    yield "|---|---|---|---|---|---|"
+    for name, rows in found["cases"].items():
+        for row in rows:
+            start = f"| {TITLES[name]} | {row['lever']} | {row['peer']} |"
+            if row["status"] != "done":
+                yield f"{start} failed: {row['reason']} | | |"
+                continue
+            gap, sizes = row["quality_gained"], [_size(size) for size in row["size_bytes"]]
+            gained = f"{gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}]"
+            yield f"{start} {_ratio(row['time_ours_over_theirs'])} | {gained} | {', '.join(sizes)} |"
+    yield ""
+
+
+def widths() -> Iterator[str]:
+    """Widths from measured costs beside the same share everywhere."""
+    records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("layer_costs_*.json"))]
+    if not records:
+        return
+    yield "## Widths from measured costs\n"
+    yield (
+        "`python benchmarks/layer_costs.py`: channels removed by `prune-budget`, told to take no more time than the"
+        " same share of every layer removed takes; both fine-tuned alike.\n"
+    )
+    yield "| precision | share removed | accuracy, uniform | from costs | gained | time, from costs over uniform |"
+    yield "|---|---|---|---|---|---|"
+    for found in records:
+        uniform, budget, gap = found["networks"]["uniform"], found["networks"]["budget"], found["accuracy_gained"]
+        share = found["name"].rpartition("_")[2]
+        yield (
+            f"| {found['precision']} | {share} | {uniform['accuracy']:.4f} | {budget['accuracy']:.4f} |"
+            f" {gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] | {_ratio(found['budget_over_uniform'])} |"
+        )
+    yield ""
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _ratio(ratio: dict[str, Any]) -> str:
+    return f"{ratio['value']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
+
+
+def _quality(quality: dict[str, Any]) -> str:
+    return f"{quality['value']:.4f} [{quality['low']:.4f}, {quality['high']:.4f}]"
+
+
+def _time(seconds: float) -> str:
+    return f"{_figures(seconds * 1e6)} µs" if seconds < 1e-3 else f"{_figures(seconds * 1e3)} ms"
+
+
+def _size(size: float) -> str:
+    return f"{_figures(size / 1e6)} MB" if size >= 1e6 else f"{_figures(size / 1e3)} kB"
+
+
+def _figures(value: float) -> str:
+    """Three figures, never as a power of ten."""
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
