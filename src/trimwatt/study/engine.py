@@ -19,7 +19,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
-from trimwatt.study import costing
+from trimwatt.study import costing, weights
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
@@ -116,8 +116,12 @@ class Engine:
         """The artifact of an earlier run serves again where files suffice to open it."""
         if stored is not None and candidate.runtime != "torch" and self.openable() >= {trial.id}:
             return trial
-        made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
+        place = self._place(trial.id)
+        known = stored is not None and weights.restore(self, candidate, place)
+        made = self.workshop.make(candidate.recipe, candidate.runtime, place, limit_s)
         self.artifacts[trial.id] = made.whole()
+        if not known:
+            weights.keep(self, candidate, place)
         self.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
         return replace(trial, cost=made.cost, parameters=made.outcome.parameters, macs=made.outcome.macs)
 

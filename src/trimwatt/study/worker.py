@@ -37,6 +37,15 @@ class Usage:
     cpu_s: float
     duration_s: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**vars(self), "energy": self.energy.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Usage:
+        """What `to_dict` gave."""
+        return cls(**{**data, "energy": Energy.from_dict(data["energy"])})
+
 
 @dataclass(frozen=True)
 class Job:

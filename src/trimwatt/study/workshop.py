@@ -50,9 +50,28 @@ class Workshop:
         """The content address of a prefix of a recipe."""
         return recipe.digest(recipe.to_json(steps), self.seed)
 
+    def place(self, steps: Sequence[Any]) -> Path:
+        """Where what these steps give is kept."""
+        return self.folder / f"{self.key(steps)}.bin"
+
+    def kept(self, steps: Sequence[Any]) -> Handle | None:
+        """What these steps gave, where they were done."""
+        return self._kept.get(self.key(steps))
+
+    def usages(self, steps: Sequence[Any]) -> list[Usage]:
+        """What each of these steps took, of those that were done."""
+        keys = [self.key(steps[: n + 1]) for n in range(len(steps))]
+        return [self._usages[key] for key in keys if key in self._usages]
+
+    def adopt(self, steps: Sequence[Any], made: Handle, usages: Sequence[Usage]) -> None:
+        """Take over what an earlier run gave for these steps, and what each took then."""
+        self._kept[self.key(steps)] = made
+        for n, usage in enumerate(usages):
+            self._usages[self.key(steps[: n + 1])] = usage
+
     def make(self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float) -> Made:
         """Run the steps that no earlier candidate did, export, check; never raises for the candidate's sake."""
-        known = next((prefix for prefix in recipe.prefixes(steps) if prefix and self.key(prefix) in self._kept), ())
+        known = next((prefix for prefix in recipe.prefixes(steps) if prefix and self.kept(prefix)), ())
         todo = [(steps[n], self.key(steps[: n + 1])) for n in range(len(known), len(steps))]
         start = self._kept[self.key(known)] if known else None
         job = Job(self.base, start, tuple(todo), self.folder, runtime, folder)
@@ -84,7 +103,6 @@ class Workshop:
             return Outcome(failure=str(error), late=isinstance(error, TrialStopped))
 
     def _cost(self, steps: Sequence[Any], outcome: Outcome) -> Energy | None:
-        keys = [self.key(steps[: n + 1]) for n in range(len(steps))]
-        chain = [self._usages[key].energy for key in keys if key in self._usages]
+        chain = [usage.energy for usage in self.usages(steps)]
         own = [usage.energy for usage in outcome.usages[len(outcome.made) :]]
         return total(chain + own)

@@ -1,0 +1,69 @@
+"""A network that a study trained is there again after a restart; weights that somebody changed are not taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimwatt.study import optimize
+from trimwatt.study.candidate import Candidate
+from trimwatt.study.weights import FILE, trained
+from trimwatt.technique import registry
+from trimwatt.technique.train import Train
+from trimwatt.workload import Workload
+
+pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, x=x.astype(np.float32), y=y)
+    return path
+
+
+def untrained() -> Workload:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.BatchNorm1d(32), torch.nn.ReLU(),
+                                  torch.nn.Linear(32, 10))  # fmt: skip
+    return Workload(model=network, form="torch", trainer=Train(epochs=3))
+
+
+def run(digits: Path, folder: Path, **more: Any) -> dict[str, Any]:
+    done = optimize(untrained(), data=digits, techniques="runtime", budget="2min", output=folder, **more)
+    return dict(json.loads((done.folder / "study.json").read_text()))
+
+
+def steps(study: dict[str, Any]) -> list[str]:
+    return [entry["step"] for entry in study["ledger"] if (entry["step"] or "").startswith("train")]
+
+
+def test_a_restart_trains_nothing_again(digits: Path, tmp_path: Path) -> None:
+    first = run(digits, tmp_path / "out")
+    again = run(digits, tmp_path / "out", resume=True)
+    assert steps(first) == steps(again) == ["train"]
+    assert [t["quality"] for t in again["trials"]] == [t["quality"] for t in first["trials"]]
+
+
+def test_other_weights_than_were_left_are_not_read(digits: Path, tmp_path: Path) -> None:
+    run(digits, tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob(FILE)
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
+    assert steps(run(digits, tmp_path / "out", resume=True)) == ["train", "train (after a restart)"]
+
+
+def test_only_what_was_trained_in_pytorch_is_kept() -> None:
+    kinds = registry()
+    network, train, lower = kinds["mlp-torch"](), kinds["train"](), kinds["lower"]()
+    assert trained(Candidate((network, train, lower))) == (network, train)
+    assert trained(Candidate((kinds["forest"](),))) == ()
+    assert trained(Candidate(())) == ()
