@@ -123,11 +123,10 @@ class Arms:
         """What both make of `start`, compared."""
         told = {"lever": pair.lever, "peer": pair.peer, "steps": [_said(s) for s in pair.theirs]}
         try:
-            theirs = made(start, pair.theirs)
+            theirs = self.open(made(start, pair.theirs))
         except Exception as error:  # whatever another tool raises is what there is to say of it
             return {**told, "status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
-        ours = made(start, pair.ours)
-        with self.open(ours) as one, self.open(theirs) as other:
+        with theirs as other, self.open(made(start, pair.ours)) as one:
             ratio = comparer.compare(one, other, self.rng, Plan(), meter=self.meter)
             quality = self.quality(one, other)
             sizes = [self.sizes[arm.name] for arm in (one, other)]
