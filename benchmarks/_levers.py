@@ -41,6 +41,12 @@ CNN: tuple[tuple[Step, ...], ...] = (
     (TUNE, ("group-lasso", {})), (TUNE, ("l0", {})),
     (TUNE, ("distill", {"student": "small-cnn"}), LOWER, INT8),
 )  # fmt: skip
+# small pictures, where the pixels themselves suffice for trees that answer as the network does
+PICTURES: tuple[tuple[Step, ...], ...] = (
+    *CNN,
+    (TUNE, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
+    (("distill-tree", {"student": "boosted"}),), (("distill-tree", {"student": "forest", "depth": 10}),),
+)  # fmt: skip
 DENSE: tuple[tuple[Step, ...], ...] = (
     *PLAIN,
     (LOWER, ("prune-dense", {})), (LOWER, ("prune-dense", {"share": 0.75})), (LOWER, ("prune-dense", {}), INT8),
@@ -69,10 +75,17 @@ BLOCKS: tuple[Step, ...] = (TUNE, ("prune-blocks", {"share": 0.4}), AGAIN)
 # what another runtime computes, after the levers that do not depend on it
 ELSEWHERE: dict[str, tuple[tuple[tuple[Step, ...], str], ...]] = {
     "cnn": ((BLOCKS, "openvino-bf16"), ((*BLOCKS, LOWER, INT8), "openvino")),
+    "picture": ((BLOCKS, "openvino-bf16"), ((*BLOCKS, LOWER, INT8), "openvino")),
     "gru": (((("prune-recurrent", {"share": 0.9375}),), "openvino"),),
     "encoder": (((("prune-heads", {"heads": 0.0}),), "openvino-bf16"),),
 }
-KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {"cnn": CNN, "mlp": DENSE, "gru": GRU, "encoder": ENCODER}
+KINDS: dict[str, tuple[tuple[Step, ...], ...]] = {
+    "cnn": CNN,
+    "picture": PICTURES,
+    "mlp": DENSE,
+    "gru": GRU,
+    "encoder": ENCODER,
+}
 
 
 def chains(kind: str) -> Iterator[Chain]:

@@ -1,8 +1,8 @@
 """From which share of zeros a sparse product is cheaper than a dense one here: `python benchmarks/csr_break_even.py`.
 
 A dense layer of each size in ONNX Runtime on one thread against the same layer as scipy.sparse CSR, in random order,
-by CPU time; run it with nothing beside it. It prints JSON: for each size and batch the CPU time of both, and the
-largest density tried at which CSR is the cheaper one (None: at none). Repeat with --seed to see how much is chance.
+by CPU time; run it with nothing beside it. Written to results/csr_break_even.json, for each of --repeats seeds: for each
+size and batch the CPU time of both, and the largest density tried at which CSR is the cheaper one (null: at none).
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import _record
 import numpy as np
 from scipy import sparse
 
@@ -28,10 +31,21 @@ ROUNDS = 15
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    rng = np.random.default_rng(parser.parse_args().seed)
-    rows = [row(rng, *size, batch) for size in SIZES for batch in BATCHES]
-    print(json.dumps(rows, indent=1))
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    found = [
+        [row(np.random.default_rng(seed), *s, batch) for s in SIZES for batch in BATCHES] for seed in range(repeats)
+    ]
+    record = {
+        "name": "csr_break_even", "command": _record.tidy(" ".join(["python", *sys.argv])),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"), "revision": _record.revision(),
+        "host": _record.host(), "repeats": found,
+    }  # fmt: skip
+    target = _record.ROOT / "benchmarks" / "results" / "csr_break_even.json"
+    target.write_text(_record.tidy(json.dumps(record, indent=1)) + "\n", encoding="utf-8")
+    for same in zip(*found, strict=True):
+        of = same[0]
+        print(f"{of['inputs']} to {of['outputs']}, batch {of['batch']}:", [one["break_even_density"] for one in same])
 
 
 def row(rng: np.random.Generator, inputs: int, out: int, batch: int) -> dict[str, Any]:

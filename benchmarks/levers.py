@@ -63,8 +63,8 @@ class Case:
 
 CASES = {
     "resnet20": Case("examples.resnet20:build", "cifar10_jpeg_dev.zip", "cnn", {"val_from": "test"}),
-    "small_cnn": Case("examples.small_cnn:build", "pneumoniamnist.npz", "cnn"),
-    "mobilenet_v2": Case("examples.mobilenet_v2:build", "pneumoniamnist.npz", "cnn"),
+    "small_cnn": Case("examples.small_cnn:build", "pneumoniamnist.npz", "picture"),
+    "mobilenet_v2": Case("examples.mobilenet_v2:build", "pneumoniamnist.npz", "picture"),
     "mlp_adult": Case(None, "adult.csv.gz", "mlp", {"target": "income"}, baseline="mlp-torch"),
     "gru_occupancy": Case("examples.gru_occupancy:build", "examples.gru_occupancy:data", "gru"),
     "minilm_banking77": Case("examples.minilm_banking77:build", "examples.minilm_banking77:data", "encoder"),

@@ -83,7 +83,7 @@ ENCODER = (
     Pair("dynamic int8", (("dynamic-int8", {}),), "onnxruntime", (_peers.ort_dynamic,)),
     Pair("dynamic int8", (("dynamic-int8", {}),), "torchao", (_peers.torchao,)),
 )
-PAIRS = {"cnn": CNN, "mlp": MLP, "encoder": ENCODER}
+PAIRS = {"cnn": CNN, "picture": CNN, "mlp": MLP, "encoder": ENCODER}
 
 
 def made(workload: Workload, steps: tuple[Step | Peer, ...]) -> Workload:

@@ -43,6 +43,23 @@ def test_strict_takes_only_what_is_proven() -> None:
     assert recommend.eligible([_trial("a", 0.5), proven], Options(strict=True)) == [proven]
 
 
+def test_what_is_proven_goes_before_what_is_cheaper_unless_boldness_is_asked() -> None:
+    unproven, proven = _trial("a", 0.2), replace(_trial("p", 0.6), floor_test="proven")
+    assert recommend.eligible([unproven, proven], Options()) == [proven]
+    assert recommend.eligible([unproven, proven], Options(bold=True)) == [unproven, proven]
+
+
+def test_where_nothing_proven_saves_the_estimate_is_taken() -> None:
+    unproven, dearer = _trial("a", 0.2), replace(_trial("p", 0.97), floor_test="proven")
+    assert recommend.eligible([unproven, dearer], Options()) == [unproven, dearer]
+    assert recommend.eligible([unproven, dearer], Options(strict=True)) == [dearer]
+
+
+def test_strict_and_bold_exclude_each_other() -> None:
+    with pytest.raises(InputError, match="ask for one of them"):
+        Options(strict=True, bold=True)
+
+
 @pytest.mark.parametrize(
     ("limits", "kept"),
     [
@@ -77,6 +94,14 @@ def test_a_proven_one_is_named_beside_a_choice_that_is_not() -> None:
     assert recommend.cheapest_proven([unproven, cheap, dear], unproven) is cheap
     assert recommend.cheapest_proven([unproven, loss], unproven) is None
     assert recommend.cheapest_proven([cheap, dear], cheap) is None
+
+
+def test_a_cheaper_one_is_named_beside_a_proven_choice_where_it_is_surely_cheaper() -> None:
+    proven, cheaper, near = replace(_trial("p", 0.6), floor_test="proven"), _trial("a", 0.5), _trial("n", 0.58)
+    assert recommend.cheaper_unproven([cheaper, proven], proven) is cheaper
+    assert recommend.cheaper_unproven([near, proven], proven) is None
+    assert recommend.cheaper_unproven([proven, cheaper], proven) is None
+    assert recommend.cheaper_unproven([cheaper], cheaper) is None
 
 
 def test_what_is_not_known_is_not_said_to_be_never() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,21 @@ def test_kill_at_three_moments_then_resume_repeats_nothing(digits: Path, tmp_pat
     finished = {trial["key"]: trial["finished"] for trial in json.loads(done.stdout)["trials"]}
     assert seen.items() <= finished.items()
     assert len(finished) == len(json.loads(done.stdout)["trials"])
+
+
+def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(study["folder"], folder)
+    done = optimize(
+        data=digits, baseline="forest", techniques="runtime,classical", output=folder, resume=True, strict=True
+    )
+    again = json.loads((done.folder / "study.json").read_text())
+    trials = {trial["id"]: trial for trial in again["trials"]}
+    assert trials[again["recommended"]]["floor_test"] == "proven"
+    finished = {trial["id"]: trial["finished"] for trial in study["trials"] if trial["status"] == "done"}
+    assert finished.items() <= {name: trial["finished"] for name, trial in trials.items()}.items()
+    said = [warning for warning in again["warnings"] if "asked before" in warning]
+    assert bool(said) == (again["recommended"] != study["recommended"])
 
 
 def test_a_study_is_resumed_only_as_it_was_started(digits: Path, study: dict[str, Any]) -> None:

@@ -208,3 +208,13 @@ def test_in_bfloat16_the_network_before_int8_is_tried() -> None:
         c for c in space.after(_trial(True, 0.05), Candidate((tune, lower, int8))) if c.runtime != "onnxruntime"
     ]
     assert [(c.runtime, c.recipe) for c in proposed] == [("openvino-bf16", (tune,))]
+
+
+def test_trees_are_not_offered_to_a_runtime_without_them() -> None:
+    pytest.importorskip("openvino")
+    space = _space("torch")
+    for candidate, ratio in zip(space.first()[:3], (0.3, 0.2, 0.1), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    assert [c.runtime for c in space.after(_trial(True, 0.01), Candidate((make("forest"),)))] == []
+    later = space.after(_trial(True, 0.05), Candidate((make("finetune"),)))
+    assert {c.runtime for c in later} >= {"openvino", "openvino-bf16"}

@@ -46,6 +46,7 @@ def optimize(
     max_drop: Annotated[float, _held("What may be lost against the baseline; a share of it for errors.")] = 0.01,
     floor: Annotated[float | None, _held("Least acceptable quality, instead of --max-drop.")] = None,
     strict: Annotated[bool, _held("Take only what is proven to keep the floor.", "--strict")] = False,
+    bold: Annotated[bool, _held("Take the cheapest that keeps it by its estimate.", "--bold")] = False,
     max_latency: Annotated[str | None, _held("Longest median answer, like 5ms.")] = None,
     max_size: Annotated[str | None, _held("Largest model, like 1MB.")] = None,
     max_memory: Annotated[str | None, _held("Most memory while serving, like 64MB.")] = None,
@@ -82,7 +83,7 @@ def optimize(
         "budget": budget, "batch_size": batch_size, "threads": threads,
         "request": request and _one_of("--request", request, ("array", "dict", "frame")),
         "baseline": baseline, "techniques": techniques, "seed": seed, "output": output, "resume": resume,
-        "force": force, "strict": strict, "train": train,
+        "force": force, "strict": strict, "bold": bold, "train": train,
     }  # fmt: skip
     _study.run("optimize", arguments, as_json=json)
 

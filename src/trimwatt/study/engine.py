@@ -39,13 +39,14 @@ class Found:
     """What a study has come to.
 
     confirmed: None until the test rows were asked. safest: where the recommended one is not proven to meet the floor,
-    the cheapest that is.
+    the cheapest that is. boldest: where it is, the cheapest that meets the floor by its estimate alone.
     """
 
     baseline: Trial
     floor: float
     recommended: Trial | None = None
     safest: Trial | None = None
+    boldest: Trial | None = None
     confirmed: bool | None = None
     finals: dict[str, Any] | None = None
     tied: list[str] = field(default_factory=list)

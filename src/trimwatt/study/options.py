@@ -42,8 +42,11 @@ class Options:
     techniques: str = "all"
     seed: int = 0
     strict: bool = False
+    bold: bool = False
 
     def __post_init__(self) -> None:
+        if self.strict and self.bold:
+            raise InputError("strict takes only what is proven, bold what is not proven too; ask for one of them")
         if self.max_drop < 0 or (self.max_drop >= 1 and self.floor is None):
             meant = self.max_drop / 100
             raise InputError(
@@ -51,7 +54,5 @@ class Options:
             )
 
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a study to be resumed; the budget may grow."""
-        values = asdict(self)
-        del values["budget"]
-        return values
+        """What must be equal for a study to be resumed; the budget may grow, the choice be strict or bold."""
+        return {name: value for name, value in asdict(self).items() if name not in ("budget", "strict", "bold")}

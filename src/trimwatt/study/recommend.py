@@ -1,4 +1,4 @@
-"""Which trial to use: the cheapest that meets the floor, and among those tied the one cheapest to find."""
+"""Which trial to use: the cheapest proven to meet the floor, and among those tied the one cheapest to find."""
 
 from __future__ import annotations
 
@@ -20,15 +20,29 @@ class PayBack:
 
 
 def eligible(trials: Sequence[Trial], options: Options) -> list[Trial]:
-    """Trials that may be recommended, cheapest first by their screening ratio."""
+    """Trials that may be recommended, cheapest first by their screening ratio.
+
+    Those proven to meet the floor, where one of them saves; else, and where bold was asked, all that meet it by their
+    estimate. Of many judged on the same rows, the cheapest that just meets a floor has had luck.
+    """
+    good, proven = acceptable(trials, options), []
+    if not options.bold:
+        proven = [trial for trial in good if trial.floor_test == "proven"]
+    return proven if options.strict or any(map(_saves, proven)) else good
+
+
+def acceptable(trials: Sequence[Trial], options: Options) -> list[Trial]:
+    """Trials that meet the floor by their estimate, and the limits, cheapest first."""
     good = [trial for trial in trials if _acceptable(trial, options)]
     return sorted(good, key=lambda trial: trial.ratio_to_baseline.value if trial.ratio_to_baseline else math.inf)
 
 
+def _saves(trial: Trial) -> bool:
+    return trial.ratio_to_baseline is not None and trial.ratio_to_baseline.high < 1
+
+
 def _acceptable(trial: Trial, options: Options) -> bool:
     if trial.status != "done" or not trial.meets_floor or trial.ratio_to_baseline is None:
-        return False
-    if options.strict and trial.floor_test != "proven":
         return False
     latency = trial.latency_s["p50"] if trial.latency_s else None
     return options.limits.broken(latency, trial.size_bytes, trial.peak_rss_bytes) is None
@@ -64,8 +78,16 @@ def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None
     """Of the eligible, cheapest first, the first that is proven to meet the floor and saves; None where `chosen` is."""
     if chosen is None or chosen.floor_test == "proven":
         return None
-    saving = (t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.high < 1)
-    return next((trial for trial in saving if trial.floor_test == "proven"), None)
+    return next((trial for trial in pool if _saves(trial) and trial.floor_test == "proven"), None)
+
+
+def cheaper_unproven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:
+    """Of all that meet the floor, cheapest first, one surely cheaper than a proven choice; None where there is none."""
+    if chosen is None or chosen.floor_test != "proven" or chosen.ratio_to_baseline is None or not pool:
+        return None
+    first = pool[0]
+    cheaper = first.ratio_to_baseline is not None and first.ratio_to_baseline.high < chosen.ratio_to_baseline.low
+    return first if cheaper and first.floor_test != "proven" else None
 
 
 def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:

@@ -14,8 +14,9 @@ from trimwatt.workload import Array
 
 
 def decide(engine: Engine, found: Found) -> None:
-    """Choose the cheapest that meets the floor, of those tied the one cheapest to find; the baseline may win."""
-    pool = [t for t in recommend.eligible(engine.trials, engine.options) if t.id in engine.openable()]
+    """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
+    there = [t for t in engine.trials if t.id in engine.openable()]
+    pool = recommend.eligible(there, engine.options)
     rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
     affordable = int(engine.unspent_s() / engine.pace_s) - 2
     eligible = {trial.id for trial in pool}
@@ -25,6 +26,7 @@ def decide(engine: Engine, found: Found) -> None:
     elif rivals:
         found.notes.append("no time was left for direct finals: the choice rests on screening")
     found.safest = recommend.cheapest_proven(pool, found.recommended)
+    found.boldest = recommend.cheaper_unproven(recommend.acceptable(there, engine.options), found.recommended)
     engine.keep_pending()
 
 
@@ -78,6 +80,7 @@ def _confirm(engine: Engine, found: Found) -> None:
     if found.recommended is None or engine.bench.baseline is None:
         return
     engine.event("confirm", name=found.recommended.name)
+    _note_earlier(engine, found, found.recommended.id)
     rows = engine.workload.rows.test
     same = found.recommended.id == found.baseline.id
     with engine.ledger.booking("evaluate", None, "confirmation on test rows"):
@@ -89,6 +92,16 @@ def _confirm(engine: Engine, found: Found) -> None:
     kept = engine.by_id(found.recommended.id)
     found.recommended = found.baseline if same else engine.amend(replace(kept, test_quality=chosen.quality))
     found.confirmed = chosen.meets
+
+
+def _note_earlier(engine: Engine, found: Found, chosen: str) -> None:
+    """Say so where the test rows have judged another choice before: each look at them makes them tell less."""
+    asked = engine.store.get("test rows asked for") or []
+    engine.store.set("test rows asked for", [*asked, chosen] if chosen not in asked else asked)
+    if others := [name for name in asked if name != chosen]:
+        found.notes.append(
+            f"the test rows were asked before, for {', '.join(others)}: to choose again after that flatters a little"
+        )
 
 
 def _asked(engine: Engine, trial: Trial) -> Array:

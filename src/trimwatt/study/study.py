@@ -78,7 +78,7 @@ def optimize(
     max_latency: str | float | None = None, max_size: str | float | None = None, max_memory: str | float | None = None,
     budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
     techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
-    strict: bool = False, train: bool = False, progress: Any = None,
+    strict: bool = False, bold: bool = False, train: bool = False, progress: Any = None,
 ) -> Study:  # fmt: skip
     """Find the model that does the job for the least energy; what it finds is in `Study.folder`.
 
@@ -116,7 +116,7 @@ def optimize(
         scenario = Scenario(batch_size, threads, _request(request, rows))  # type: ignore[arg-type]
         options = Options(
             max_drop, floor, limits, units.parse_budget(budget), scenario,
-            baseline if isinstance(baseline, str) else None, techniques, seed, strict,
+            baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold,
         )  # fmt: skip
         base = setup.workload(
             model, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train

@@ -47,6 +47,8 @@ class Suggestions:
         ratio = trial.ratio_to_baseline
         if candidate.runtime != "onnxruntime" or ratio is None or not trial.meets_floor or ratio.value >= self._best:
             return []
+        if any(group(step) == "classical" and step.name != "mlp" for step in candidate.recipe):
+            return []  # OpenVINO has no operators for trees and neighbours
         self._best = ratio.value
         most = _NO_SLOWER * self._runtimes.get("onnxruntime", 0.0)
         fast = [name for name in OTHER_RUNTIMES if self._runtimes.get(name, math.inf) <= most]

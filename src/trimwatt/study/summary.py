@@ -42,6 +42,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "baseline": found.baseline.id,
         "recommended": chosen and chosen.id,
         "safest": found.safest and found.safest.id,
+        "boldest": found.boldest and found.boldest.id,
         "confirmed": found.confirmed,
         "tied": found.tied,
         "finals": found.finals,

@@ -79,6 +79,11 @@ def _within(options: Options) -> str:
     return " within the limits asked" if broken else ""
 
 
+def _named(trial: Trial) -> str:
+    times = units.three(trial.ratio_to_baseline.value) if trial.ratio_to_baseline else "unknown"
+    return f"{trial.name} ({times} times the baseline's)"
+
+
 def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
     """What the reader must know, the data's own warnings first."""
     notes = [*workload.rows.warnings, *found.notes]
@@ -88,11 +93,15 @@ def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
         notes.append(
             f"the budget ended before {len(found.untried)} candidates were tried: {', '.join(found.untried[:5])}"
         )
-    if found.safest is not None and found.safest.ratio_to_baseline is not None:
-        times = units.three(found.safest.ratio_to_baseline.value)
+    if found.safest is not None:
         notes.append(
             "the recommended model meets the floor on the validation rows by its estimate only; the cheapest that is"
-            f" proven to is {found.safest.name} ({times} times the baseline's), which --strict takes"
+            f" proven to is {_named(found.safest)}, which --resume without --bold takes"
+        )
+    if found.boldest is not None:
+        notes.append(
+            f"cheaper, but these validation rows do not prove that it meets the floor: {_named(found.boldest)}, which"
+            " --resume --bold takes"
         )
     if found.confirmed is False:
         notes.append("on the test rows the recommended model misses the floor: the recommendation is not confirmed")
