@@ -1,8 +1,8 @@
 """From which share of zeros a sparse product is cheaper than a dense one here: `python benchmarks/csr_break_even.py`.
 
 A dense layer of each size in ONNX Runtime on one thread against the same layer as scipy.sparse CSR, in random order,
-by CPU time; run it with nothing beside it. Written to results/csr_break_even.json, for each of --repeats seeds: for each
-size and batch the CPU time of both, and the largest density tried at which CSR is the cheaper one (null: at none).
+by CPU time; run it with nothing beside it. Written to results/csr_break_even.json, for each of --repeats seeds: the CPU
+time of both at each size and batch, and the largest density tried at which CSR is the cheaper one (null: at none).
 """
 
 from __future__ import annotations
