@@ -45,7 +45,8 @@ CNN: tuple[tuple[Step, ...], ...] = (
 PICTURES: tuple[tuple[Step, ...], ...] = (
     *CNN,
     (TUNE, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
-    (("distill-tree", {"student": "boosted"}),), (("distill-tree", {"student": "forest", "depth": 10}),),
+    (("distill-tree", {"student": "boosted"}),), (("distill-tree", {"student": "boosted", "trees": 100}),),
+    (("distill-tree", {"student": "forest", "depth": 10}),), (("boosted", {}),),
 )  # fmt: skip
 DENSE: tuple[tuple[Step, ...], ...] = (
     *PLAIN,
