@@ -121,6 +121,14 @@ def test_tucker_finds_a_kernel_of_low_rank_again() -> None:
     assert tucker.choice(one).bayes == (3, 2)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "sides", "rounded"),
+    [((1, 5), (64, 64), (8, 8)), ((9, 64), (64, 64), (16, 64)), ((3, 2), (16, 6), (4, 2)), ((63, 1), (63, 3), (63, 1))],
+)
+def test_ranks_go_up_to_whole_blocks(ranks: tuple[int, int], sides: tuple[int, int], rounded: tuple[int, int]) -> None:
+    assert tucker._rounded(ranks, sides, 8) == rounded
+
+
 def test_cp_finds_a_planted_kernel_again() -> None:
     one = layer(inputs=8, out=10)
     rng = np.random.default_rng(0)

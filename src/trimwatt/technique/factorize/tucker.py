@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from trimwatt._imports import require
+from trimwatt.errors import InputError
 from trimwatt.technique._base import applies_to
 from trimwatt.technique.factorize import _bayes
 from trimwatt.technique.factorize._plan import Choice, Factorizing, Option, choose, tell
@@ -27,12 +29,20 @@ class Tucker(Factorizing):
     """Replace convolutions by a 1x1 one into fewer channels, a small core and a 1x1 one out again (Tucker-2).
 
     rank, keep, cost, heads: see `Factorizing`. Energy is that of the kernel unfolded by its input and by its output
-    channels, the losses of both added. Fine-tuning usually follows.
+    channels, the losses of both added. round_to: ranks go up in steps of this, or of a quarter of the channels where
+    that is less, since kernels compute channels in blocks. Fine-tuning usually follows.
     """
 
     name: ClassVar[str] = "tucker"
     reference: ClassVar[str] = "Kim et al. 2016, arXiv:1511.06530; Nakajima et al. 2013, JMLR 14"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
+
+    round_to: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.round_to < 1:
+            raise InputError(f"round_to is a number of channels from 1, got {self.round_to}")
 
     def variants(self, workload: Workload) -> list[Tucker]:
         """Half of the cost, where it went by something else."""
@@ -47,7 +57,7 @@ def _torch(technique: Tucker, workload: Workload) -> Workload:
 
     module, row = evaluated(workload.model), example(workload, 1)
     found = lowrank.find(module, row, is_convolution, technique.heads)
-    choices = [choice(layer) for layer in found.layers]
+    choices = [choice(layer, technique.round_to) for layer in found.layers]
     ranks = choose(technique, choices)
     tell(technique, list(ranks), found.left | {c.name: NOT_SMALLER for c in choices if c.name not in ranks})
     chains: dict[str, nn.Module] = {
@@ -68,7 +78,7 @@ def unfolded(weight: Array, mode: int) -> Array:
     return np.moveaxis(weight, mode, 0).reshape(weight.shape[mode], -1)
 
 
-def choice(layer: Layer) -> Choice:
+def choice(layer: Layer, round_to: int = 1) -> Choice:
     """Pairs of ranks (out, in) of about equal losses, from little to much, and that of variational Bayes."""
     weight = layer.weight
     lost = [_lost(unfolded(weight, mode)) for mode in (0, 1)]
@@ -76,9 +86,18 @@ def choice(layer: Layer) -> Choice:
     levels = np.unique(np.concatenate(lost))[:: max(1, sum(map(len, lost)) // _STEPS)]
     pairs = {tuple(int(np.argmax(side <= level + 1e-15)) + 1 for side in lost) for level in levels}
     pairs |= {(1, 1), bayes} if min(bayes) > 0 else {(1, 1)}
+    sides = weight.shape[:2]
+    pairs = {_rounded(pair, sides, round_to) for pair in pairs}
+    bayes = _rounded(bayes, sides, round_to) if min(bayes) > 0 else bayes
     options = tuple(_option(layer, (out, inner), lost) for out, inner in sorted(pairs))
     whole = Option((), 0.0, weight.size * layer.after, weight.size)
     return Choice(layer.name, whole, options, bayes)
+
+
+def _rounded(ranks: tuple[int, ...], sides: Sequence[int], round_to: int) -> tuple[int, ...]:
+    """Each rank the next of its side's steps, at most the side."""
+    steps = [max(1, min(round_to, side // 4)) for side in sides]
+    return tuple(min(side, -(-rank // step) * step) for rank, side, step in zip(ranks, sides, steps, strict=True))
 
 
 def _lost(matrix: Array) -> Array:
