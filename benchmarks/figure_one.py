@@ -38,7 +38,7 @@ def _bar(study: dict[str, Any], trial: dict[str, Any], role: str, label: str) ->
     ratio, energy = trial["ratio_to_baseline"], trial["energy_per_prediction"]
     whole = next(t for t in study["trials"] if t["id"] == study["baseline"])["energy_per_prediction"]["joules"] * 1e6
     quality = f"{study['metric']} {trial['quality']['value']:.3f}"
-    size = f"{whole:,.0f} µJ ({energy['origin']})" if role == "before" else f"{1 / ratio['value']:,.3g} times less"
+    size = f"{float(f'{whole:.3g}'):,.0f} µJ ({energy['origin']})" if role == "before" else f"{1 / ratio['value']:,.3g} times less"
     return {
         "label": label, "role": role, "joules": whole * ratio["value"], "low": whole * ratio["low"],
         "high": whole * ratio["high"], "text": f"{size}, {quality}",
