@@ -16,6 +16,8 @@ import _record
 import altair as alt
 import vl_convert
 
+from trimwatt import units
+
 SHOWN = {"resnet20": "a network: ResNet-20 on CIFAR-10 images", "demo": "a tree: 200 trees on scikit-learn's digits"}
 TARGET = _record.ROOT / "docs" / "images" / "before-after.svg"
 INK, PAPER = "#24292f", "#ffffff"
@@ -38,7 +40,8 @@ def _bar(study: dict[str, Any], trial: dict[str, Any], role: str, label: str) ->
     ratio, energy = trial["ratio_to_baseline"], trial["energy_per_prediction"]
     whole = next(t for t in study["trials"] if t["id"] == study["baseline"])["energy_per_prediction"]["joules"] * 1e6
     quality = f"{study['metric']} {trial['quality']['value']:.3f}"
-    size = f"{float(f'{whole:.3g}'):,.0f} µJ ({energy['origin']})" if role == "before" else f"{1 / ratio['value']:,.3g} times less"
+    told = f"{units.joules(whole / 1e6)} ({energy['origin']})"
+    size = told if role == "before" else f"{units.three(1 / ratio['value'])} times less"
     return {
         "label": label, "role": role, "joules": whole * ratio["value"], "low": whole * ratio["low"],
         "high": whole * ratio["high"], "text": f"{size}, {quality}",
