@@ -200,7 +200,7 @@ def test_what_cannot_be_done_is_said() -> None:
     workload, rows = on_images(drawn(chain())), costs(EVEN, GRID)
     for technique, said in (
         (PruneBudget(0.5), "has no costs; measure them"),
-        (PruneBudget(0.01, rows, 1.0), r"at the narrowest measured widths 1\.00 of the time is left"),
+        (PruneBudget(0.01, rows, 1.0), r"at the cheapest measured widths 1\.00 of the time is left"),
         (PruneBudget(0.5, (("2", 8, 13, 1.0),)), r"another network: layer 2 has widths \(8, 12\), costs say 8 x 13"),
         (PruneBudget(0.5, (("ghost", 8, 12, 1.0),)), "another network: layer ghost"),
         (PruneBudget(0.5, (("0", 1, 8, 1.0),)), "costs were measured for none"),

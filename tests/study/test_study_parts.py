@@ -100,7 +100,8 @@ def test_a_cheaper_one_is_named_beside_a_proven_choice_where_it_is_surely_cheape
     proven, cheaper, near = replace(_trial("p", 0.6), floor_test="proven"), _trial("a", 0.5), _trial("n", 0.58)
     assert recommend.cheaper_unproven([cheaper, proven], proven) is cheaper
     assert recommend.cheaper_unproven([near, proven], proven) is None
-    assert recommend.cheaper_unproven([proven, cheaper], proven) is None
+    wide = replace(cheaper, ratio_to_baseline=Ratio(0.45, 0.2, 0.9, 6, "less", "cpu_seconds"))
+    assert recommend.cheaper_unproven([wide, cheaper, proven], proven) is cheaper
     assert recommend.cheaper_unproven([cheaper], cheaper) is None
 
 

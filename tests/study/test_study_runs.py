@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -85,7 +86,8 @@ def test_the_artifact_answers_in_plain_onnxruntime(study: dict[str, Any], digits
     label, probability = session.run(["prediction", "probability"], {"x": x})
     ours = deployed.load(folder)
     assert np.array_equal(ours.predict(x), label)
-    assert np.array_equal(ours.probabilities(x), probability)
+    # threads add up the trees of a forest in another order
+    np.testing.assert_allclose(ours.probabilities(x), probability, atol=1e-6)
     assert np.mean(label == np.load(digits)["y"][:200]) > 0.9
 
 
@@ -163,6 +165,8 @@ def test_kill_at_three_moments_then_resume_repeats_nothing(digits: Path, tmp_pat
 def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     shutil.copytree(study["folder"], folder)
+    with contextlib.closing(open_store(folder)) as store:
+        store.set("test rows asked for", ["t99"])
     done = optimize(
         data=digits, baseline="forest", techniques="runtime,classical", output=folder, resume=True, strict=True
     )
@@ -171,8 +175,8 @@ def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, A
     assert trials[again["recommended"]]["floor_test"] == "proven"
     finished = {trial["id"]: trial["finished"] for trial in study["trials"] if trial["status"] == "done"}
     assert finished.items() <= {name: trial["finished"] for name, trial in trials.items()}.items()
-    said = [warning for warning in again["warnings"] if "asked before" in warning]
-    assert bool(said) == (again["recommended"] != study["recommended"])
+    assert any("asked before, for t99" in warning for warning in again["warnings"])
+    assert not any("asked before" in warning for warning in study["warnings"])
 
 
 def test_a_study_is_resumed_only_as_it_was_started(digits: Path, study: dict[str, Any]) -> None:

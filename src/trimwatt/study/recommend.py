@@ -83,11 +83,11 @@ def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None
 
 def cheaper_unproven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:
     """Of all that meet the floor, cheapest first, one surely cheaper than a proven choice; None where there is none."""
-    if chosen is None or chosen.floor_test != "proven" or chosen.ratio_to_baseline is None or not pool:
+    if chosen is None or chosen.floor_test != "proven" or chosen.ratio_to_baseline is None:
         return None
-    first = pool[0]
-    cheaper = first.ratio_to_baseline is not None and first.ratio_to_baseline.high < chosen.ratio_to_baseline.low
-    return first if cheaper and first.floor_test != "proven" else None
+    least = chosen.ratio_to_baseline.low
+    cheaper = (t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.high < least)
+    return next((trial for trial in cheaper if trial.floor_test != "proven"), None)
 
 
 def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:

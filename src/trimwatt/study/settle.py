@@ -16,7 +16,19 @@ from trimwatt.workload import Array
 def decide(engine: Engine, found: Found) -> None:
     """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
     there = [t for t in engine.trials if t.id in engine.openable()]
-    pool = recommend.eligible(there, engine.options)
+    pool, all_that_meet = recommend.eligible(there, engine.options), recommend.acceptable(there, engine.options)
+    _decide(engine, found, pool)
+    kept = found.recommended is not None and found.recommended.id == found.baseline.id
+    if kept and not engine.options.strict and len(all_that_meet) > len(pool):
+        # what was proven saved nothing after all
+        _decide(engine, found, all_that_meet)
+    found.safest = recommend.cheapest_proven(pool, found.recommended)
+    found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
+    engine.keep_pending()
+
+
+def _decide(engine: Engine, found: Found, pool: list[Trial]) -> None:
+    """Choose from `pool`, cheapest first: by direct finals where there is time, else by screening."""
     rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
     affordable = int(engine.unspent_s() / engine.pace_s) - 2
     eligible = {trial.id for trial in pool}
@@ -25,9 +37,6 @@ def decide(engine: Engine, found: Found) -> None:
         _finals(engine, found, rivals[:affordable], eligible)
     elif rivals:
         found.notes.append("no time was left for direct finals: the choice rests on screening")
-    found.safest = recommend.cheapest_proven(pool, found.recommended)
-    found.boldest = recommend.cheaper_unproven(recommend.acceptable(there, engine.options), found.recommended)
-    engine.keep_pending()
 
 
 def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str]) -> None:

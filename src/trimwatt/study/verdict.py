@@ -16,7 +16,8 @@ def sentence(found: Found, options: Options, pay: PayBack, margin: float | None)
     if chosen is None:
         return f"Nothing that was tried meets the floor of {_number(found.floor, baseline)}{_within(options)}."
     if chosen.id == baseline.id:
-        return f"Keep the baseline, {baseline.name}: nothing that meets the floor was shown to take less."
+        what = "nothing proven to meet the floor" if found.boldest else "nothing that meets the floor"
+        return f"Keep the baseline, {baseline.name}: {what} was shown to take less."
     parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor, margin), _confirmed(found)]
     return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen)
 
@@ -96,12 +97,12 @@ def warnings(workload: Workload, found: Found, meter_origin: str) -> list[str]:
     if found.safest is not None:
         notes.append(
             "the recommended model meets the floor on the validation rows by its estimate only; the cheapest that is"
-            f" proven to is {_named(found.safest)}, which --resume without --bold takes"
+            f" proven to is {_named(found.safest)}, which goes first without --bold"
         )
     if found.boldest is not None:
         notes.append(
-            f"cheaper, but these validation rows do not prove that it meets the floor: {_named(found.boldest)}, which"
-            " --resume --bold takes"
+            f"cheaper, but these validation rows do not prove that it meets the floor: {_named(found.boldest)};"
+            " --resume --bold goes on from here and chooses by the estimate"
         )
     if found.confirmed is False:
         notes.append("on the test rows the recommended model misses the floor: the recommendation is not confirmed")

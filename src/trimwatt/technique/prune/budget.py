@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt._imports import require
@@ -105,9 +106,11 @@ def chosen(technique: PruneBudget, workload: Workload, score: Score) -> dict[str
     if not left:
         raise TrialFailed("costs were measured for none of the layers that can be pruned; measure this network's")
     whole = ties.total({})
-    least = ties.total({layer: min(widths) for layer, widths in left.items()}) / whole
+    # a narrower layer may take longer, so the cheapest width is not always the narrowest
+    cheapest = {layer: min(widths, key=partial(ties.cost, layer)) for layer, widths in left.items()}
+    least = ties.total(cheapest) / whole
     if least > technique.share:
-        raise TrialFailed(f"at the narrowest measured widths {least:.2f} of the time is left; ask a share above that")
+        raise TrialFailed(f"at the cheapest measured widths {least:.2f} of the time is left; ask a share above that")
     worth = _worth(technique, workload, score, found, left)
     choices = {
         layer: [_knapsack.Option(w, ties.cost(layer, w), worth[layer][w]) for w in widths if w in worth[layer]]
