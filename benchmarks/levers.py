@@ -4,8 +4,8 @@
 
 Each candidate is made, opened and judged as a study would, then compared in random pairs with two arms of the same
 model: PyTorch eager and ONNX Runtime in float32. Takings in CPU seconds, batch 1, one thread. The cheapest that meets
-the floor, and the cheapest proven to, are asked once for the test rows. Written to results/levers_NAME.json. Data under
-$TRIMWATT_DATA.
+the floor and saves, and the cheapest proven to, are asked once for the test rows. Written to results/levers_NAME.json.
+Data under $TRIMWATT_DATA.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def run(name: str, only: str) -> dict[str, Any]:
         for label, make, runtime in chains(CASES[name].kind):
             if re.search(only, label):
                 rows.append(_told(trials.row(label, _recipe(core, make), runtime)))
-        good = [row for row in rows if row["status"] == "done" and row["meets_floor"]]
+        good = [row for row in rows if row.get("verdict") == "saves"]
         sure = [row for row in good if row["floor_test"] == "proven"]
         best = {"best": _cheapest(good), "safest": _cheapest(sure)}
         return {
@@ -191,7 +191,7 @@ def run(name: str, only: str) -> dict[str, Any]:
 
 
 def _cheapest(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return min(rows, key=lambda row: row["ratio"]["eager"]["value"], default=None)
+    return min(rows, key=lambda row: row["ratio"]["onnxruntime"]["value"], default=None)
 
 
 def _recipe(core: Recipe, make: Callable[[], Recipe]) -> Recipe:

@@ -131,12 +131,14 @@ class Arms:
     def row(self, pair: Pair, start: Workload) -> dict[str, Any]:
         """What both make of `start`, compared."""
         told = {"lever": pair.lever, "peer": pair.peer, "steps": [_said(s) for s in pair.theirs]}
-        try:
-            both = [self.made(pair, replace(start, seed=seed)) for seed in range(SEEDS if AGAIN in pair.ours else 1)]
-        except Exception as error:  # whatever another tool raises is what there is to say of it
-            return {**told, "status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+        starts = [replace(start, seed=seed) for seed in range(SEEDS if AGAIN in pair.ours else 1)]
         with ExitStack() as stack:
-            arms = [tuple(map(stack.enter_context, opened)) for opened in both]
+            try:
+                theirs = [stack.enter_context(self.open(made(one, pair.theirs))) for one in starts]
+            except Exception as error:  # whatever another tool raises is what there is to say of it
+                return {**told, "status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+            ours = [stack.enter_context(self.open(made(one, pair.ours))) for one in starts]
+            arms = list(zip(ours, theirs, strict=True))
             ratio = comparer.compare(*arms[0], self.rng, Plan(), meter=self.meter)
             quality = self.quality(arms)
         return {
@@ -145,11 +147,7 @@ class Arms:
             "cpu_s": [ratio.a.cpu_s, ratio.b.cpu_s], "size_bytes": [self.sizes[arm.name] for arm in arms[0]], **quality,
         }  # fmt: skip
 
-    def made(self, pair: Pair, start: Workload) -> tuple[SessionArm, SessionArm]:
-        """Ours and theirs, opened."""
-        return self.open(made(start, pair.ours)), self.open(made(start, pair.theirs))
-
-    def quality(self, arms: list[tuple[SessionArm, ...]]) -> dict[str, Any]:
+    def quality(self, arms: list[tuple[SessionArm, SessionArm]]) -> dict[str, Any]:
         """The metric of both on the validation rows, and the difference with its 95 % interval, means over seeds."""
         rows, metric = self.base.rows.val, self.base.quality
         answers = [[_answers(arm, self.base) for arm in pair] for pair in arms]
