@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from trimwatt import runtime as runtimes
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.onnx import lower
 from trimwatt.framework.torch.size import multiplies_bfloat16
+from trimwatt.report import cards
 from trimwatt.runtime import deployed
 from trimwatt.runtime._base import Runtime
 from trimwatt.runtime.verify import verify
@@ -159,6 +161,29 @@ def test_a_deployed_artifact_is_written_loaded_and_asked(tmp_path: Path) -> None
     assert opened.manifest["runtime"] == "openvino" and "openvino" in opened.manifest["versions"]
     assert set(opened.predict(rows).tolist()) <= {"no", "yes"}
     np.testing.assert_allclose(opened.probabilities(rows).sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [tuple(range(10)), tuple("abcdefghij")], ids=["numbers", "text"])
+def test_the_card_s_code_gives_the_same_answer_by_openvino_alone(
+    classes: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, kind = lower(network()), runtimes.get("openvino")
+    work = replace(work, decide=Decide(classes), data=replace(work.rows, classes=classes))
+    (tmp_path / "made").mkdir()
+    rows = work.rows.test.x
+    assert not isinstance(rows, dict)
+    folder = deployed.write(
+        tmp_path / "artifact", kind.export(work, tmp_path / "made"), task="classification", metric="accuracy",
+        classes=classes, input={"shape": list(rows.shape[1:]), "dtype": str(rows.dtype)}, recipe=[], figures={},
+        scenario=work.scenario,
+    )  # fmt: skip
+    opened = deployed.load(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", cards.card({"metric": "accuracy"}, opened.manifest), re.DOTALL)
+    monkeypatch.chdir(folder)
+    found: dict[str, np.ndarray] = {}
+    exec(compile(code, "card", "exec"), found)  # noqa: S102 - the code that the card tells people to run
+    answer = found["labels" if "labels" in found else "prediction"]
+    assert answer.tolist() == opened.predict(found["x"]).tolist()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,9 @@ def _run(manifest: Manifest) -> str:
     if manifest["runtime"] == "onnxruntime" and model:
         lines += ["", "or without trimwatt, by onnxruntime and numpy alone:", "", "```python", *_onnx(model, manifest)]
         lines.append("```")
+    elif str(manifest["runtime"]).startswith("openvino") and model and not manifest["input"].get("named"):
+        lines += ["", "or without trimwatt, by openvino and numpy alone:", "", "```python"]
+        lines += [*_openvino(model, manifest), "```"]
     else:
         lines += ["", "or from Python:", "", "```python", "import trimwatt as tw", "", 'model = tw.load(".")']
         lines += ["labels = model.predict(rows)", "```"]
@@ -94,6 +97,23 @@ def _onnx(model: str, manifest: Manifest) -> list[str]:
     shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
     rows = [f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored"]
     return [*start, *rows, f'{answer} = session.run(None, {{"x": x}})']
+
+
+def _openvino(model: str, manifest: Manifest) -> list[str]:
+    described, bits = manifest["input"], "bf16" if manifest["runtime"].endswith("bf16") else "f32"
+    settings = f'{{"INFERENCE_PRECISION_HINT": "{bits}", "INFERENCE_NUM_THREADS": {manifest["scenario"]["threads"]}}}'
+    shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
+    lines = [
+        "import json", "from pathlib import Path", "", "import numpy as np", "import openvino", "",
+        f'compiled = openvino.compile_model({_code(model)}, "CPU", {settings})',
+        f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored",
+        'prediction = compiled({"x": x})["prediction"]',
+    ]  # fmt: skip
+    if "labels.json" in manifest["files"]:
+        lines.append('labels = np.array(json.loads(Path("labels.json").read_text()))[prediction]')
+    else:
+        lines[:3] = []
+    return lines
 
 
 def _column(dtype: str) -> str:
