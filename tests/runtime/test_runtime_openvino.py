@@ -174,8 +174,8 @@ def test_the_card_s_code_gives_the_same_answer_by_openvino_alone(
     assert not isinstance(rows, dict)
     folder = deployed.write(
         tmp_path / "artifact", kind.export(work, tmp_path / "made"), task="classification", metric="accuracy",
-        classes=classes, input={"shape": list(rows.shape[1:]), "dtype": str(rows.dtype)}, recipe=[], figures={},
-        scenario=work.scenario,
+        classes=classes, input={"named": False, "shape": list(rows.shape[1:]), "dtype": str(rows.dtype)}, recipe=[],
+        figures={}, scenario=work.scenario,
     )  # fmt: skip
     opened = deployed.load(folder)
     (code,) = re.findall(r"```python\n(.*?)```", cards.card({"metric": "accuracy"}, opened.manifest), re.DOTALL)
