@@ -23,6 +23,15 @@ SPIN = "import time\nend = time.process_time() + {}\nwhile time.process_time() <
 PYTHON = [sys.executable, "-S", "-c"]
 
 
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Children start with the usual Ctrl-C, also where whoever runs the tests has it ignored, as nohup and CI do."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def measure(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     given = [*MEASURE, *(str(argument) for argument in arguments)]
     return subprocess.run(given, **{"capture_output": True, "text": True, "timeout": 60, **options})
