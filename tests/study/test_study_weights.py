@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from trimwatt.study import optimize
@@ -19,16 +18,6 @@ from trimwatt.workload import Workload
 pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    np.savez(path, x=x.astype(np.float32), y=y)
-    return path
 
 
 def untrained() -> Workload:
