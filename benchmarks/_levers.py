@@ -17,7 +17,11 @@ AGAIN: Step = ("finetune", {"epochs": 3, "learning_rate": 3e-3})
 LOWER: Step = ("lower", {})
 INT8: Step = ("static-int8", {})
 
+HALF: Step = ("downsample", {})
+LONG: Step = ("finetune", {"epochs": 10, "learning_rate": 3e-3})
 INT8S: Step = ("static-int8", {"activations": "int8"})
+BOOSTED: Step = ("boosted", {})
+FEW: Step = ("boosted", {"rounds": 30, "leaves": 31, "learning_rate": 0.2})
 SVD: Step = ("svd", {})
 
 # each lever of quantization and of one-shot compression alone, from the model as it is
@@ -45,6 +49,8 @@ CNN: tuple[tuple[Step, ...], ...] = (
 PICTURES: tuple[tuple[Step, ...], ...] = (
     *CNN,
     (TUNE, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
+    (TUNE, HALF, AGAIN), (TUNE, HALF, AGAIN, LOWER, INT8),
+    (TUNE, HALF, AGAIN, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
     (("distill-tree", {"student": "boosted"}),), (("distill-tree", {"student": "boosted", "trees": 100}),),
     (("distill-tree", {"student": "forest", "depth": 10}),), (("boosted", {}),),
 )  # fmt: skip
@@ -57,7 +63,9 @@ DENSE: tuple[tuple[Step, ...], ...] = (
     (LOWER, ("half", {})),
     (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}),),
     (("distill", {"student": "mlp-torch", "parameters": (("hidden", (16,)),)}), LOWER, INT8),
-    (("distill-tree", {"depth": 8}),),
+    (("distill-tree", {"depth": 8}),), (("select-columns", {}), LONG), (("select-columns", {"share": 0.7}), LONG),
+    (BOOSTED,), (BOOSTED, ("select-columns", {})), (BOOSTED, ("select-columns", {"share": 0.6})),
+    (BOOSTED, ("select-columns", {"share": 0.7})), (FEW, ("select-columns", {"share": 0.7})),
 )  # fmt: skip
 GRU: tuple[tuple[Step, ...], ...] = (
     (TUNE,), (LOWER, INT8), (LOWER, ("dynamic-int8", {})), (LOWER, ("weight-only", {})),

@@ -4,8 +4,9 @@
 
 Both make a network from the same one; where one trains, so does the other, alike. Both are opened in ONNX Runtime as
 they would be deployed (torchao only runs in PyTorch) and compared in random pairs, batch 1, one thread; quality is that
-of the validation rows, its difference over paired bootstrap draws. Where there is training, quality is the mean over
-three seeds. What is not installed or fails is a row that says so. Written to results/peers.json, a case at a time.
+of validation and test rows together, as nothing is chosen by it. Where there is training it is the mean over seeds, and
+the interval of its difference is over bootstrap draws of rows and seeds. What is not installed or fails is a row that
+says so. Written to results/peers.json, a case at a time.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from trimwatt.framework.onnx import lower
 from trimwatt.meter import pick
 from trimwatt.runtime._base import Artifact
 from trimwatt.technique import apply, registry
-from trimwatt.workload import Array, Workload
+from trimwatt.workload import Array, Split, Workload
 
-MEMORY, TARGET, SEEDS = 8e9, RESULTS / "peers.json", 3
+MEMORY, TARGET = 8e9, RESULTS / "peers.json"
 ALL: Step = ("prune-channels", {"scope": "all"})
 # half of the channels as ranks, as tensorly is told, leaves 0.36 of the multiplications of a 3x3 convolution
 RANKS: Step = ("tucker", {"rank": "budget", "keep": 0.36})
@@ -112,8 +113,8 @@ def _step(workload: Workload, step: Step | Peer) -> Workload:
 class Arms:
     """Opens and compares the networks of one case."""
 
-    def __init__(self, base: Workload, folder: Path) -> None:
-        self.base, self.folder, self.meter = base, folder, pick.pick()
+    def __init__(self, base: Workload, folder: Path, seeds: int) -> None:
+        self.base, self.folder, self.seeds, self.meter = base, folder, seeds, pick.pick()
         self.rng, self.opened = np.random.default_rng(0), 0
         self.sizes: dict[str, int] = {}
 
@@ -131,7 +132,7 @@ class Arms:
     def row(self, pair: Pair, start: Workload) -> dict[str, Any]:
         """What both make of `start`, compared."""
         told = {"lever": pair.lever, "peer": pair.peer, "steps": [_said(s) for s in pair.theirs]}
-        starts = [replace(start, seed=seed) for seed in range(SEEDS if AGAIN in pair.ours else 1)]
+        starts = [replace(start, seed=seed) for seed in range(self.seeds if AGAIN in pair.ours else 1)]
         with ExitStack() as stack:
             try:
                 theirs = [stack.enter_context(self.open(made(one, pair.theirs))) for one in starts]
@@ -148,41 +149,43 @@ class Arms:
         }  # fmt: skip
 
     def quality(self, arms: list[tuple[SessionArm, SessionArm]]) -> dict[str, Any]:
-        """The metric of both on the validation rows, and the difference with its 95 % interval, means over seeds."""
-        rows, metric = self.base.rows.val, self.base.quality
-        answers = [[_answers(arm, self.base) for arm in pair] for pair in arms]
+        """The metric of both, means over seeds, and the difference with its 95 % interval."""
+        parts, metric = (self.base.rows.val, self.base.rows.test), self.base.quality
+        answers = [[np.concatenate([_answers(arm, self.base, p) for p in parts]) for arm in pair] for pair in arms]
+        truth = np.concatenate([part.y for part in parts])
 
-        def both(drawn: Array) -> Array:
-            return np.mean([[metric(rows.y[drawn], said[drawn]) for said in pair] for pair in answers], axis=0)
+        def both(rows: Array, seeds: Array) -> Array:
+            found = [[metric(truth[rows], said[rows]) for said in answers[seed]] for seed in seeds]
+            return np.mean(found, axis=0)
 
-        rng = np.random.default_rng(0)
-        found = both(np.arange(len(rows)))
-        gaps = [float(-np.diff(both(rng.integers(0, len(rows), len(rows))))[0]) for _ in range(500)]
+        rng, n, k = np.random.default_rng(0), len(truth), len(answers)
+        found = both(np.arange(n), np.arange(k))
+        gaps = [float(-np.diff(both(rng.integers(0, n, n), rng.integers(0, k, k)))[0]) for _ in range(500)]
         low, high = np.quantile(gaps, (0.025, 0.975))
         gap = {"value": float(found[0] - found[1]), "low": float(low), "high": float(high)}
-        return {"metric": metric.name, "quality": found.tolist(), "quality_gained": gap}
+        return {"metric": metric.name, "rows": n, "quality": found.tolist(), "quality_gained": gap}
 
 
-def _answers(arm: SessionArm, base: Workload) -> Array:
-    rows, classes = base.rows.val.x, base.rows.classes
+def _answers(arm: SessionArm, base: Workload, part: Split) -> Array:
+    classes = base.rows.classes
     if base.quality.reads == "probabilities" or classes is None:
-        return arm.scores(rows)
+        return arm.scores(part.x)
     codes = {label: code for code, label in enumerate(classes)}
-    return np.array([codes[label] for label in arm.predict(rows).tolist()])
+    return np.array([codes[label] for label in arm.predict(part.x).tolist()])
 
 
 def _said(step: Step | Peer) -> str:
     return step.__name__ if callable(step) else " ".join([step[0], *(f"{k}={v}" for k, v in step[1].items())])
 
 
-def run(name: str, only: str) -> list[dict[str, Any]]:
+def run(name: str, only: str, seeds: int) -> list[dict[str, Any]]:
     """The rows of one case."""
     base, first = job(CASES[name])
     core = tuple(step for step in first.recipe if step.name != "threshold")
     base = reduce(lambda workload, step: apply(step, workload), core, base)
     tuned = None
     with tempfile.TemporaryDirectory() as folder:
-        arms, rows = Arms(base, Path(folder)), []
+        arms, rows = Arms(base, Path(folder), seeds), []
         for pair in PAIRS[CASES[name].kind]:
             if not re.search(only, f"{pair.lever} {pair.peer}"):
                 continue
@@ -210,6 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", choices=sorted(name for name, case in CASES.items() if case.kind in PAIRS))
     parser.add_argument("--only", default="", help="pairs whose lever and peer match this expression; writes no record")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each network that is trained")
     asked = parser.parse_args()
     record = {
         "name": "peers", "command": _record.tidy(" ".join(["python", *sys.argv])),
@@ -219,7 +223,7 @@ def main() -> int:
     }  # fmt: skip
     for case in asked.cases:
         print(f"{case}:", flush=True)
-        record["cases"][case] = run(case, asked.only)
+        record["cases"][case] = run(case, asked.only, asked.seeds)
         if not asked.only:
             text = _record.tidy(json.dumps(record, indent=1, allow_nan=False))
             TARGET.write_text(text + "\n", encoding="utf-8")

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
+from trimwatt import framework, metric
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.framework.onnx import join, lower, open_session, scores
+from trimwatt.framework.onnx import join, lower, open_session, run, scores
 from trimwatt.framework.prepare import fit_prepare
+from trimwatt.technique import registry
 from trimwatt.technique._base import apply
 from trimwatt.technique.classical import Linear
 from trimwatt.testing import samples
@@ -161,3 +163,40 @@ def test_no_node_is_wasted() -> None:
 def test_a_model_that_is_no_onnx_is_a_reason() -> None:
     with pytest.raises(TrialFailed, match="not readable as ONNX"):
         join(_work(b"not a model", "logits", (0, 1)))
+
+
+@given(st.floats(0.01, 0.99), st.integers(0, 1), st.sampled_from(["logits", "probabilities"]))
+def test_any_threshold_decides_alike_by_one_score(threshold: float, positive: int, outputs: Outputs) -> None:
+    decide = Decide(("no", "yes"), threshold, positive)
+    work = _work(_core(1, *([] if outputs == "logits" else [_sigmoid()])), outputs, ("no", "yes"), decide=decide)
+    prediction, probability = _deployed(work)
+    clear = np.abs(probability[:, positive] - threshold) > 1e-6
+    assert prediction[clear].tolist() == decide.labels(probability[clear]).tolist()
+
+
+@pytest.mark.parametrize("kind", ["boosted", "forest", "tree"])
+@pytest.mark.parametrize("named", [True, False])
+def test_trees_send_missing_numbers_where_their_filling_goes(kind: str, named: bool) -> None:
+    work = apply(registry()[kind](), samples.people() if named else _gaps())
+    model = onnx.load_model_from_string(join(lower(work)))
+    assert "IsNaN" not in {node.op_type for node in model.graph.node}
+    rows = _without_numbers(work.rows.val.x)
+    session = open_session(model.SerializeToString())
+    got = session.run(["probability"], run.feed(session, rows))[0]
+    np.testing.assert_allclose(got, framework.get("sklearn").scores(work, rows), atol=1e-5)
+
+
+def _gaps() -> Workload:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(300, 6)).astype(np.float32)
+    split = Split(np.where(rng.random(x.shape) < 0.2, np.nan, x).astype(np.float32), (x[:, 0] > 0).astype(np.int64))
+    return Workload(Data(split, split, split, classes=(0, 1)), metric=metric.get("accuracy"))
+
+
+def _without_numbers(rows: Any) -> Any:
+    """Every second number missing."""
+    if isinstance(rows, dict):
+        return {n: _without_numbers(c) if c.dtype.kind == "f" else c for n, c in rows.items()}
+    fewer = rows.copy()
+    fewer[::2] = np.nan
+    return fewer

@@ -134,8 +134,8 @@ def _broken(work: Workload, tmp_path: Path, change: Any) -> str | None:
 
 
 def _swap_labels(model: Any) -> None:
-    (table,) = [t for t in model.graph.initializer if list(t.string_data) == [b"no", b"yes"]]
-    table.string_data[:] = [b"yes", b"no"]
+    (choice,) = [node for node in model.graph.node if node.output[0] == "prediction"]
+    choice.input[1], choice.input[2] = choice.input[2], choice.input[1]
 
 
 def _scale(model: Any) -> None:

@@ -15,6 +15,7 @@ from trimwatt.errors import InputError
 from trimwatt.study import chains
 from trimwatt.study.candidate import Candidate, allowed, label, make
 from trimwatt.study.space import Space
+from trimwatt.testing.samples import people
 from trimwatt.trial import Ratio, Trial
 from trimwatt.workload import Data, Split, Workload
 
@@ -129,6 +130,32 @@ def test_what_narrowly_misses_the_floor_is_trained_longer() -> None:
     longer = [c.recipe[2].epochs for c in space.after(close, Candidate(chain)) if c.recipe[1] == chain[1]]  # type: ignore[attr-defined]
     assert 9 in longer
     assert not any(c.recipe[2].epochs > 3 for c in space.after(_trial(False), Candidate(chain)))  # type: ignore[attr-defined]
+
+
+def _columns(techniques: str = "all") -> Space:
+    return Space(replace(people(), metric=metric.get("accuracy")), Candidate((make("forest"),), "sklearn"), techniques)
+
+
+def test_the_cheapest_on_a_table_is_tried_on_fewer_columns_and_on_fewer_still() -> None:
+    space = _columns()
+    space.first()
+    (half,) = [c for c in space.after(_trial(True, 0.5), Candidate((make("boosted"),))) if c.first("select-columns")]
+    assert [step.name for step in half.recipe] == ["boosted", "select-columns"]
+    assert space.after(_trial(True, 0.6), Candidate((make("linear"),))) == []
+    (third,) = space.after(_trial(True, 0.3), half)
+    assert third.first("select-columns").share > half.first("select-columns").share
+    assert space.after(_trial(False, 0.2), third) == []
+    tuned = space.after(_trial(True, 0.2), Candidate((make("mlp-torch"), make("train"))))
+    assert [step.name for step in tuned[0].recipe[-2:]] == ["select-columns", "finetune"]
+
+
+def test_columns_are_left_alone_where_that_was_not_asked_or_rows_are_one_array() -> None:
+    only = _columns("classical")
+    only.first()
+    assert only.after(_trial(True, 0.5), Candidate((make("boosted"),))) == []
+    array = Space(_workload(), Candidate((make("forest"),), "sklearn"), "all")
+    array.first()
+    assert array.after(_trial(True, 0.5), Candidate((make("boosted"),))) == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ _SOURCE = typer.Argument(
     "With --data: a model, as .onnx or package.module:callable.",
 )
 _BASELINE = "What to compare with where no model is given: a technique such as forest or linear."
-_TECHNIQUES = "all, or some of runtime, prune, quantize, classical, train, architecture."
+_TECHNIQUES = "all, or some of runtime, inputs, prune, quantize, classical, train, architecture."
 _METRIC = "accuracy, f1, auc, mae, rmse, r2, mase or package.module:callable."
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -73,6 +74,26 @@ class ColumnPrepare:
     def width(self) -> int:
         """How many columns come out."""
         return len(self.numbers) + (self._hot if self.one_hot else len(self.texts))
+
+    @property
+    def places(self) -> dict[str, Array]:
+        """Of each column that is read, which columns (indices) come out of it."""
+        hot = [len(known) if self.one_hot else 1 for known in self.categories]
+        sizes = [1] * len(self.numbers) + hot
+        ends = np.cumsum(sizes)
+        names = (*self.numbers, *self.texts)
+        return {name: np.arange(end - size, end) for name, size, end in zip(names, sizes, ends, strict=True)}
+
+    def only(self, names: Collection[str]) -> ColumnPrepare:
+        """The same for fewer columns: what comes out of `names` is what came out of them before."""
+        numbers = [i for i, name in enumerate(self.numbers) if name in names]
+        texts = [i for i, name in enumerate(self.texts) if name in names]
+        mean, inverse = (None if values is None else values[numbers] for values in (self.mean, self.inverse))
+        return replace(
+            self, numbers=tuple(self.numbers[i] for i in numbers), texts=tuple(self.texts[i] for i in texts),
+            fill=self.fill[numbers], mean=mean, inverse=inverse,
+            categories=tuple(self.categories[i] for i in texts),
+        )  # fmt: skip
 
     def transform(self, rows: Rows) -> Array:
         if not isinstance(rows, dict):

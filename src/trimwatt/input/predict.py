@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,16 @@ from trimwatt.workload import Array, Data, Rows
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
-def describe(data: Data) -> dict[str, Any]:
-    """What rows of `data` look like, JSON-able, for an artifact's manifest.
+def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
+    """What rows of `data` look like, JSON-able, for an artifact's manifest. read: the columns it takes, None for all.
 
     kind, named; columns: [{"name", "dtype": float32 | string}] of named rows; shape and dtype of one row of an array;
     derive: how columns came from those of the source.
     """
     x = data.train.x
     if isinstance(x, dict):
-        columns = [{"name": name, "dtype": "string" if c.dtype == object else "float32"} for name, c in x.items()]
+        taken = {name: column for name, column in x.items() if read is None or name in read}
+        columns = [{"name": name, "dtype": "string" if c.dtype == object else "float32"} for name, c in taken.items()]
         return {"kind": data.kind, "named": True, "columns": columns, "shape": [], "dtype": "", "derive": data.derive}
     shape = [int(side) for side in x.shape[1:]]
     about = {"kind": data.kind, "named": False, "columns": [], "shape": shape}

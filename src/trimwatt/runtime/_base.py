@@ -16,7 +16,8 @@ from trimwatt.workload import Array, Rows, Workload
 class Artifact:
     """A model as deployed: files in `folder`, for `runtime`.
 
-    files: names relative to folder, all that is needed outside trimwatt. live: sha256 of `folder/live.bin` where this
+    files: names relative to folder, all that is needed outside trimwatt. columns: those it reads of named rows, None
+    for all. live: sha256 of `folder/live.bin` where this
     run wrote the object itself (see `trimwatt._handoff`); kept in memory only.
     """
 
@@ -24,6 +25,7 @@ class Artifact:
     runtime: str
     files: tuple[str, ...]
     live: str | None = field(default=None, repr=False)
+    columns: tuple[str, ...] | None = None
 
     @property
     def size_bytes(self) -> int:

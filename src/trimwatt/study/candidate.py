@@ -13,11 +13,13 @@ from trimwatt.technique import Technique, registry
 
 PLUMBING = ("lower", "threshold")
 _GROUPS = (
-    "runtime", "prune", "quantize", "oneshot", "factorize", "distill", "sparse", "precision", "classical", "train",
-    "architecture",
+    "runtime", "inputs", "prune", "quantize", "oneshot", "factorize", "distill", "sparse", "precision", "classical",
+    "train", "architecture",
 )  # fmt: skip
 _RUNTIMES = {"sklearn": "scikit-learn", "torch": "PyTorch", "openvino": "OpenVINO", "openvino-bf16": "OpenVINO, bf16"}
-_LEVERS = ("pruning", "quantization", "low rank", "distillation", "sparse training")
+_LEVERS = (
+    "feature selection", "resolution", "pruning", "quantization", "low rank", "distillation", "sparse training",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Candidate:
 
 
 def group(step: Any) -> str:
-    """The folder a technique stands in: prune, quantize, classical, ...; "plugin" for a stranger's."""
+    """The folder a technique stands in: inputs, prune, quantize, classical, ...; "plugin" for a stranger's."""
     parts = type(step).__module__.split(".")
     return parts[2] if parts[:2] == ["trimwatt", "technique"] else "plugin"
 

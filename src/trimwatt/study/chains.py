@@ -61,6 +61,7 @@ def later(sort: Kind, form: str, image: bool) -> list[Recipe]:
     if sort in ("convolutional", "dense"):
         more += [(make("group-lasso"), again, lower, int8)]
     if sort == "convolutional":
+        more += [(make("finetune"), make("downsample"), again, lower, int8)] if image else []
         more += [(make("finetune"), make("qat")), (make("finetune"), make("tucker"), again, lower, int8)]
     if sort == "dense":
         more += [(make("svd"), again, lower, int8), (make("qat"),)]

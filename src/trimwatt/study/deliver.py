@@ -21,8 +21,9 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
         "name", "quality", "test_quality", "energy_per_prediction", "cpu_s_per_prediction", "ratio_to_baseline",
         "latency_s", "size_bytes", "peak_rss_bytes", "floor_test",
     )  # fmt: skip
+    artifact = engine.artifact(chosen)
     return deployed.write(
-        engine.folder / "artifact", engine.artifact(chosen), task=base.task, metric=base.quality.name,
-        classes=base.rows.classes, input=input.describe(base.rows),
+        engine.folder / "artifact", artifact, task=base.task, metric=base.quality.name,
+        classes=base.rows.classes, input=input.describe(base.rows, artifact.columns),
         recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
     )  # fmt: skip

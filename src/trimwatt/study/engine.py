@@ -233,8 +233,9 @@ class Engine:
         """Its artifact, from this run or from its folder."""
         if trial.id not in self.artifacts:
             folder = self._place(trial.id)
-            files = self.store.get(f"files:{trial.id}") or []
-            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files))
+            files, read = self.store.get(f"files:{trial.id}") or [], self.store.get(f"columns:{trial.id}")
+            columns = None if read is None else tuple(read)
+            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files), columns=columns)
         return self.artifacts[trial.id]
 
     def openable(self) -> set[str]:
@@ -268,7 +269,9 @@ class Engine:
     def _keep(self, trial: Trial) -> None:
         """Durable at once, with what it took."""
         if trial.id in self.artifacts:
-            self.store.set(f"files:{trial.id}", list(self.artifacts[trial.id].files))
+            artifact = self.artifacts[trial.id]
+            self.store.set(f"files:{trial.id}", list(artifact.files))
+            self.store.set(f"columns:{trial.id}", artifact.columns and list(artifact.columns))
         # one that was stopped may be tried again, so it must not hold the key
         key = f"{trial.key} stopped {trial.started}" if trial.status == "stopped" else trial.key
         self.store.add_trial({**trial.to_dict(), "key": key}, [entry.to_dict() for entry in self.ledger.take_pending()])

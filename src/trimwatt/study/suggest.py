@@ -12,7 +12,7 @@ from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
 OTHER_RUNTIMES = ("openvino", "openvino-bf16")
-_SHARES, _LONGER, _SHORT, _NO_SLOWER = 2, 3, 5, 1.25
+_SHARES, _LONGER, _SHORT, _NO_SLOWER, _NARROWEST = 2, 3, 5, 1.25, 0.85
 
 
 class Suggestions:
@@ -21,7 +21,7 @@ class Suggestions:
     def __init__(self, workload: Workload, plain: Recipe = (), quantizes: bool = True) -> None:
         self.workload, self.plain, self.quantizes = workload, plain, quantizes
         self._runtimes: dict[str, float] = {}
-        self._best = math.inf
+        self._best = self._narrowest = math.inf
         self._met: dict[Recipe, bool] = {}
         self._activations: dict[str, float] = {}
         self._shares: dict[Recipe, int] = {}
@@ -39,6 +39,7 @@ class Suggestions:
             *self._other_int8(trial, candidate),
             *self._other_share(trial, candidate),
             *self._longer(trial, candidate),
+            *self._fewer_columns(trial, candidate),
             *self._other_runtime(trial, candidate),
         ]
 
@@ -56,6 +57,23 @@ class Suggestions:
         whole = candidate.without("quantize", "lower") if candidate.first("quantize") else candidate.recipe
         recipes = {name: whole if name.endswith("bf16") else candidate.recipe for name in fast}
         return [replace(candidate, recipe=recipe, runtime=name) for name, recipe in recipes.items()]
+
+    def _fewer_columns(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """The cheapest model yet that meets the floor on fewer columns of a table, and one that did on fewer still."""
+        ratio, chosen = trial.ratio_to_baseline, candidate.first("select-columns")
+        if ratio is None or not trial.meets_floor or not self.workload.rows.named or ratio.value >= self._narrowest:
+            return []
+        ours = any(group(step) in ("classical", "architecture") for step in candidate.recipe)
+        if not ours or candidate.first("quantize") or candidate.runtime != "onnxruntime":
+            return []
+        self._narrowest = ratio.value
+        if chosen is not None:
+            share = round((1 + 2 * chosen.share) / 3, 3)
+            return [candidate.swapped(chosen, replace(chosen, share=share))] if share < _NARROWEST else []
+        plain, tail = candidate.without("lower", "threshold"), candidate.only("threshold")
+        tune = (make("finetune", epochs=10, learning_rate=3e-3),)
+        again = tune if final_form(plain, self.workload.form) == "torch" else ()
+        return [replace(candidate, recipe=(*plain, make("select-columns"), *again, *tail))]
 
     @property
     def fastest(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
-from trimwatt.framework.onnx import _edit, run
+from trimwatt.framework.onnx import _edit, _missing, run
 from trimwatt.workload import Decide, Workload, take
 
 _OUTPUTS = ("prediction", "probability")
@@ -85,7 +85,9 @@ def _classes(tail: _graph.Graph, raw: _Raw, workload: Workload) -> list[Any]:
         ordered = tail.add("Identity", ordered)
     _renamed(tail, ordered, "probability")
     ranked = "probability" if ranked == ordered else ranked
-    if decide.threshold is None or decide.positive is None:
+    if raw.width == 1 and columns == list(range(len(decide.classes))):
+        _one_column(tail, name, decide, workload.outputs == "logits")
+    elif decide.threshold is None or decide.positive is None:
         _most_probable(tail, ranked, decide, columns if ranked != "probability" else list(range(len(decide.classes))))
     else:
         _thresholded(tail, decide)
@@ -118,6 +120,19 @@ def _most_probable(tail: _graph.Graph, ranked: str, decide: Decide, columns: lis
         tail.rename_last("prediction")
     else:
         tail.add("Gather", tail.constant(labels), code, output="prediction")
+
+
+def _one_column(tail: _graph.Graph, name: str, decide: Decide, logits: bool) -> None:
+    """Two classes by the score of the second: compared as it comes, no need to wait for both probabilities."""
+    labels, below = _label_array(decide), decide.positive == 0 and decide.threshold is not None
+    least = 0.5 if decide.threshold is None or decide.positive is None else decide.threshold
+    least = 1 - least if below else least
+    bound = tail.constant(np.log(least / (1 - least)) if logits else least, np.float32)
+    flat = tail.add("Reshape", name, tail.constant([-1], np.int64))
+    # of two equal probabilities the first counts; from a threshold on the positive one does
+    kind = "Greater" if decide.threshold is None or decide.positive is None or below else "GreaterOrEqual"
+    no, yes = (tail.constant(labels[code : code + 1]) for code in (0, 1))
+    tail.add("Where", tail.add(kind, flat, bound), yes, no, output="prediction")
 
 
 def _thresholded(tail: _graph.Graph, decide: Decide) -> None:
@@ -167,6 +182,7 @@ def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any]) -> byt
     versions = {(e.domain if e.domain != "ai.onnx" else ""): e.version for m in models for e in m.opset_import}
     for domain, version in versions.items():
         joined.opset_import.add(domain=domain, version=version)
+    _missing.fold(joined.graph)
     return _checked(joined)
 
 

@@ -62,3 +62,23 @@ def dropped_(module: nn.Module, name: str, kept: torch.Tensor) -> nn.Module:
         return chain
     setattr(module.get_submodule(parent), child, chain)
     return module
+
+
+def without_(module: nn.Module, name: str, kept: torch.Tensor, mean: torch.Tensor) -> nn.Module:
+    """Let the dense layer `name` take the inputs at `kept` alone; the others are at `mean` (inputs,) ever after
+    (in place).
+
+    Unlike `dropped_` it takes rows that hold no others.
+    """
+    old = cast(nn.Linear, module.get_submodule(name))
+    new = nn.Linear(len(kept), old.out_features).to(old.weight.dtype)
+    with torch.no_grad():
+        rest = mean.clone()
+        rest[kept] = 0
+        new.weight.copy_(old.weight[:, kept])
+        new.bias.copy_(old.weight @ rest + (0 if old.bias is None else old.bias))
+    if not name:
+        return new.eval()
+    parent, _, child = name.rpartition(".")
+    setattr(module.get_submodule(parent), child, new.eval())
+    return module

@@ -10,7 +10,7 @@ have 1 or 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from trimwatt.workload import Array
 
 # "rounded": zeros around the picture are off by at most half a grey level, as any value is in int8
 Folded = Literal["no", "exact", "rounded"]
-_SIMPLE = ("Add", "Cast", "Div", "Identity", "Mul", "Reshape", "Sub", "Transpose", "Unsqueeze")
+_SIMPLE = ("Add", "Cast", "Div", "Identity", "Mul", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze")
 _WIDTH = 64  # output channels from which int8 kernels gain no more
 
 
@@ -29,7 +29,7 @@ class Start:
     """What stands before the first convolution: its input is `factor[c] * pixel + shift[c]`.
 
     order: which axis of the stored rows (0 rows, then as stored) each axis (n, c, h, w) is; None for a channel axis
-    that was added to grey images.
+    that was added to grey images. pool: squares of so many pixels a side are averaged.
     """
 
     nodes: list[Any]
@@ -37,6 +37,7 @@ class Start:
     order: tuple[int | None, ...]
     factor: Array
     shift: Array
+    pool: int = 1
 
 
 def folded(model: Any) -> Folded:
@@ -46,7 +47,7 @@ def folded(model: Any) -> Folded:
         return "no"
     shape = _graph.sizes(model)[model.graph.input[0].name]
     height, width = shape[start.order[2] or 0], shape[start.order[3] or 0]
-    if height is None or width is None:
+    if height is None or width is None or height % start.pool or width % start.pool:
         return "no"
     return _rewrite(model.graph, start, height, width)
 
@@ -60,7 +61,7 @@ def _start(model: Any) -> Start | None:
     if rank not in (3, 4):
         return None
     order: list[int | None] = list(range(rank))
-    factor, shift, value, nodes = np.ones((1,) * rank), np.zeros((1,) * rank), entry.name, []
+    factor, shift, value, nodes, pool = np.ones((1,) * rank), np.zeros((1,) * rank), entry.name, [], 1
     while True:
         # exporters read the number of rows from the input as well
         following = [taker for taker in takers[value] if taker is None or taker.op_type != "Shape"]
@@ -73,9 +74,11 @@ def _start(model: Any) -> Start | None:
         if step is None:
             return None
         order, factor, shift = step
+        pool *= _averaged(node)
         nodes.append(node)
         value = node.output[0]
-    return _checked(node, nodes, order, factor, shift, known)
+    start = _checked(node, nodes, order, factor, shift, known)
+    return None if start is None else replace(start, pool=pool)
 
 
 def _checked(
@@ -108,6 +111,10 @@ def _followed(
 ) -> tuple[list[int | None], Array, Array] | None:
     """Order, factor and shift behind `node`; None where it does more than scale and rearrange."""
     kind = node.op_type
+    if kind == "AveragePool":
+        # means of squares commute with scaling by channel; the convolution behind them can take both over
+        spatial = len(order) == 4 and None not in (order[2], order[3]) and (order[2] or 0) < (order[3] or 0)
+        return (order, factor, shift) if spatial and _averaged(node) > 1 else None
     if kind not in _SIMPLE:
         return None
     if kind in ("Cast", "Identity"):
@@ -116,9 +123,20 @@ def _followed(
     if kind == "Transpose":
         perm = _graph.attribute(node, "perm", list(range(len(order)))[::-1])
         return [order[k] for k in perm], factor.transpose(perm), shift.transpose(perm)
+    if kind in ("Squeeze", "Reshape") and len(order) == 4 and order[1] is None and len(sizes[node.output[0]]) == 3:
+        kept = [0, 2, 3]
+        return [order[k] for k in kept], factor[:, 0], shift[:, 0]
     if kind in ("Unsqueeze", "Reshape"):
         return _with_channel(node, order, factor, shift, known, sizes)
     return _scaled(node, value, order, factor, shift, known)
+
+
+def _averaged(node: Any) -> int:
+    """Pixels a side of the squares that a pooling layer averages; 1 for any other node or kind of pooling."""
+    size = list(_graph.attribute(node, "kernel_shape", [1])) if node.op_type == "AveragePool" else [1]
+    plain = len(set(size)) == 1 and list(_graph.attribute(node, "strides", [1])) == size
+    plain = plain and not any(_graph.attribute(node, "pads", [0])) and not _graph.attribute(node, "ceil_mode", 0)
+    return size[0] if plain else 1
 
 
 def _with_channel(
@@ -155,11 +173,13 @@ def _scaled(
 
 
 def _rewrite(graph: Any, start: Start, height: int, width: int) -> Folded:
-    known, node = _graph.arrays(graph), start.convolution
+    known, node, pool = _graph.arrays(graph), start.convolution, start.pool
     weight = known[node.input[1]].astype(np.float64)
+    # each weight on a square's mean is as much, shared out, on each of its pixels
+    weight = weight.repeat(pool, axis=2).repeat(pool, axis=3) / pool**2
     bias = known[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros(len(weight))
-    pads = list(_graph.attribute(node, "pads", [0, 0, 0, 0]))
-    strides = list(_graph.attribute(node, "strides", [1, 1]))
+    pads = [pool * pad for pad in _graph.attribute(node, "pads", [0, 0, 0, 0])]
+    strides = [pool * stride for stride in _graph.attribute(node, "strides", [1, 1])]
     zero = int(np.clip(np.rint(np.mean(-start.shift / start.factor)), 0, 255))
     scale = float(np.abs(start.factor).max())
     weight = weight * (start.factor / scale)[None, :, None, None]
