@@ -17,7 +17,7 @@ AGAIN: Step = ("finetune", {"epochs": 3, "learning_rate": 3e-3})
 LOWER: Step = ("lower", {})
 INT8: Step = ("static-int8", {})
 
-HALF: Step = ("downsample", {})
+SMALLER: Step = ("downsample", {})
 LONG: Step = ("finetune", {"epochs": 10, "learning_rate": 3e-3})
 INT8S: Step = ("static-int8", {"activations": "int8"})
 BOOSTED: Step = ("boosted", {})
@@ -49,8 +49,8 @@ CNN: tuple[tuple[Step, ...], ...] = (
 PICTURES: tuple[tuple[Step, ...], ...] = (
     *CNN,
     (TUNE, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
-    (TUNE, HALF, AGAIN), (TUNE, HALF, AGAIN, LOWER, INT8),
-    (TUNE, HALF, AGAIN, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
+    (TUNE, SMALLER, AGAIN), (TUNE, SMALLER, AGAIN, LOWER, INT8),
+    (TUNE, SMALLER, AGAIN, ("prune-channels", {"share": 0.25}), AGAIN, LOWER, INT8),
     (("distill-tree", {"student": "boosted"}),), (("distill-tree", {"student": "boosted", "trees": 100}),),
     (("distill-tree", {"student": "forest", "depth": 10}),), (("boosted", {}),),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import _record
+import _seeds
 import numpy as np
 from levers import CASES, RESULTS, job
 
@@ -107,15 +108,9 @@ def correct(workload: Workload) -> Array:
 
 
 def gained(one: Array, other: Array) -> dict[str, float]:
-    """Mean of `one` less that of `other`, both (seeds, rows), with its 95 % interval over draws of seeds and rows."""
-    rng, gaps = np.random.default_rng(0), []
-    for _ in range(2000):
-        seeds, rows = rng.integers(0, len(one), len(one)), rng.integers(0, one.shape[1], one.shape[1])
-        others = rng.integers(0, len(other), len(other))
-        gaps.append(float(one.mean(0)[rows].mean() - other.mean(0)[rows].mean()))
-        gaps[-1] += float(one.mean(1)[seeds].mean() - one.mean() - other.mean(1)[others].mean() + other.mean())
-    low, high = np.quantile(gaps, (0.025, 0.975))
-    return {"value": float(one.mean() - other.mean()), "low": float(low), "high": float(high)}
+    """Mean of `one` less that of `other`, both (seeds, rows) of the same seeds, with its 95 % interval."""
+    gap = one - other
+    return _seeds.gained(lambda index, seed: float(gap[seed, index].mean()), gap.shape[1], len(gap))
 
 
 def tuned(workload: Workload, epochs: int, seeds: int, int8: bool) -> tuple[Workload, Array]:

@@ -22,7 +22,8 @@ SHORT = {
 NOTES = {
     "mlp_adult": (
         "Most of its time is not the network's: a single tree in its place (`distill-tree(depth=8)`) takes nearly as"
-        " long, for reading 14 columns and encoding their text. What shrinks the network can save little here.\n"
+        " long, for reading 14 columns and encoding their text. What shrinks the network can save little here, reading"
+        " fewer columns (`select-columns`) saves much.\n"
     ),
 }
 HEAD = """# Levers
@@ -175,8 +176,10 @@ def peers() -> Iterator[str]:
     yield "## Beside other tools\n"
     yield (
         "`python benchmarks/peers.py`: the same lever by another tool, from the same network, rows and training, in the"
-        " same run. Time is ours over theirs, quality ours less theirs on the validation rows. A chain of theirs is put"
-        f" together from two tools, as none has one. With {versions}.\n"
+        " same run. Time is ours over theirs. Quality is ours less theirs, on validation and test rows together, of a"
+        " chain, whose parts were chosen by the former, on test rows alone; where both train it is the mean over"
+        " several seeds of that training, and its interval includes them. A chain of theirs is put together from two"
+        f" tools, as none has one. With {versions}.\n"
     )
     yield "| network | lever | other tool | time, ours over theirs | quality gained | file, ours and theirs |"
     yield "|---|---|---|---|---|---|"
@@ -186,8 +189,7 @@ def peers() -> Iterator[str]:
             if row["status"] != "done":
                 yield f"{start} failed: {row['reason']} | | |"
                 continue
-            gap, sizes = row["quality_gained"], [_size(size) for size in row["size_bytes"]]
-            gained = f"{gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}]"
+            gained, sizes = _gain(row["quality_gained"]), [_size(size) for size in row["size_bytes"]]
             yield f"{start} {_ratio(row['time_ours_over_theirs'])} | {gained} | {', '.join(sizes)} |"
     yield ""
 
@@ -199,21 +201,26 @@ def widths() -> Iterator[str]:
         return
     yield "## Widths from measured costs\n"
     yield (
-        "`python benchmarks/layer_costs.py`: channels of ResNet-20 removed by `prune-budget`, told to take no more time"
-        " than the same share of every layer removed takes; both fine-tuned alike. Accuracy is the mean over seeds on"
-        " validation and test rows together, as nothing is chosen by them; its interval is over rows, not seeds.\n"
+        "`python benchmarks/layer_costs.py`: channels removed by `prune-budget`, told to take no more time than the"
+        " same share of every layer removed takes; both fine-tuned alike. Accuracy is on validation and test rows"
+        " together, as nothing is chosen by them; gained is costs less uniform, as pruned and after fine-tuning, where"
+        " it is the mean over seeds and its interval includes them.\n"
     )
-    yield "| precision | share | seeds | rows | accuracy, uniform | from costs | gained | time, costs over uniform |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| network | precision | share | seeds | rows | uniform | from costs | gained | as pruned | time |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for found in records:
-        uniform, budget, gap = found["networks"]["uniform"], found["networks"]["budget"], found["accuracy_gained"]
-        share = found["name"].rpartition("_")[2]
+        case, _, share = found["name"].removeprefix("layer_costs_").rsplit("_", 2)
+        uniform, budget = found["networks"]["uniform"], found["networks"]["budget"]
         yield (
-            f"| {found['precision']} | {share} | {found['seeds']} | {found['judged_rows']:,} |"
-            f" {uniform['accuracy']:.4f} | {budget['accuracy']:.4f} |"
-            f" {gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] | {_ratio(found['budget_over_uniform'])} |"
+            f"| {TITLES[case]} | {found['precision']} | {share} | {found['seeds']} | {found['judged_rows']:,} |"
+            f" {uniform['accuracy']:.4f} | {budget['accuracy']:.4f} | {_gain(found['accuracy_gained'])} |"
+            f" {_gain(found['gained_as_pruned'])} | {_ratio(found['budget_over_uniform'])} |"
         )
     yield ""
+
+
+def _gain(gap: dict[str, float]) -> str:
+    return f"{gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}]"
 
 
 def _read(name: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from trimwatt import framework, metric
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.framework.onnx import join, lower, open_session, run, scores
+from trimwatt.framework.onnx import _missing, join, lower, open_session, run, scores
 from trimwatt.framework.prepare import fit_prepare
 from trimwatt.technique import registry
 from trimwatt.technique._base import apply
@@ -200,3 +200,18 @@ def _without_numbers(rows: Any) -> Any:
     fewer = rows.copy()
     fewer[::2] = np.nan
     return fewer
+
+
+def test_one_filling_for_all_columns_is_left_as_it_is() -> None:
+    work = apply(registry()["tree"](), _gaps())
+    model = onnx.load_model_from_string(join(replace(lower(work), prepare=None)))
+    trees = next(node for node in model.graph.node if node.op_type.startswith("TreeEnsemble"))
+    fill = numpy_helper.from_array(np.asarray([0.5], np.float32), "fill")
+    given = trees.input[0]
+    nodes = [helper.make_node("IsNaN", [given], ["gap"]), helper.make_node("Where", ["gap", "fill", given], ["full"])]
+    trees.input[0] = "full"
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
+    model.graph.initializer.append(fill)
+    _missing.fold(model.graph)
+    assert "IsNaN" in {node.op_type for node in model.graph.node}

@@ -91,6 +91,45 @@ def test_int8_takes_the_averages_into_its_first_convolution(shape: tuple[int, ..
     assert not {"AveragePool", "Cast"} & {node.op_type for node in int8.graph.node}
 
 
+def test_borders_are_answered_as_before_where_each_channel_has_its_mean() -> None:
+    work = pictures((12, 16, 3))
+    shifted = nn.Sequential(Shift(), work.model).eval()
+    work = lower(apply(Downsample(recalibrate=False), replace(work, model=shifted)))
+    model = _graph.tidy(work.model)
+    before = _asked(model, work)
+    assert _pixels.folded(model) == "exact"
+    np.testing.assert_allclose(_asked(model, work), before, atol=1e-4)
+
+
+class Shift(nn.Module):
+    """A mean of its own for each channel, in the pixels' unit."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float() - torch.tensor([10.0, 100.0, 200.0])
+
+
+def test_a_squeeze_of_stored_grey_pixels_is_left_to_the_network() -> None:
+    work = pictures((12, 16, 1))
+    plain = nn.Sequential(Squeezed(), work.model).eval()
+    model = _graph.tidy(lower(replace(work, model=plain)).model)
+    assert _pixels.folded(model) == "no"
+    assert apply(StaticInt8(), lower(replace(work, model=plain))).form == "onnx"
+
+
+class Squeezed(nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.squeeze(-1)
+
+
+def test_a_wide_first_convolution_does_not_take_the_averages_over() -> None:
+    work = pictures((16, 16))
+    work.model.convolution = nn.Conv2d(1, 64, 5, padding=2)
+    work.model.head = nn.Linear(64, 2)
+    assert (
+        _pixels.folded(_graph.tidy(lower(apply(Downsample(4), replace(work, model=work.model.eval()))).model)) == "no"
+    )
+
+
 def _asked(model: Any, work: Workload) -> Any:
     session = open_session(model.SerializeToString())
     return session.run(None, {session.get_inputs()[0].name: work.rows.val.x})[0]

@@ -13,13 +13,16 @@ import torch
 from trimwatt import framework, runtime
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.prepare import ColumnPrepare
+from trimwatt.framework.rows import to_frame
 from trimwatt.framework.torch import gates_inputs
 from trimwatt.input import describe
+from trimwatt.study.workshop import Workshop
 from trimwatt.technique import apply
 from trimwatt.technique._base import Technique
 from trimwatt.technique.architecture import SmallCnn, TorchMlp
-from trimwatt.technique.classical import Boosted, Forest, Neighbours
+from trimwatt.technique.classical import Boosted, Forest, Mlp, Neighbours
 from trimwatt.technique.inputs import SelectColumns
+from trimwatt.technique.lower import Lower
 from trimwatt.technique.train import Train
 from trimwatt.testing.samples import digits, incomes, people
 from trimwatt.testing.technique import TechniqueContract
@@ -111,6 +114,44 @@ def test_the_artifact_reads_and_asks_for_the_rest_alone(tmp_path: Path) -> None:
     np.testing.assert_allclose(session.scores(fewer), expected, atol=1e-5)
     np.testing.assert_array_equal(session.scores(rows), session.scores(fewer))
     assert {column["name"] for column in describe(base.rows, kept)["columns"]} == kept
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "sklearn"])
+def test_a_frame_is_read_no_further_than_the_model_asks(name: str, tmp_path: Path) -> None:
+    base = apply(SelectColumns(0.7), apply(Boosted(20, 8), people(request="frame")))
+    frame = to_frame(base.rows.val.x)
+    dropped = [column for column in frame if column not in _names(base)]
+    assert any(frame[column].dtype == object for column in dropped)
+    kind = runtime.get(name)
+    session = kind.open(kind.export(base, tmp_path), base.scenario)
+    np.testing.assert_allclose(session.scores(frame), framework.get("sklearn").scores(base, base.rows.val.x), atol=1e-5)
+
+
+def test_what_was_made_says_which_columns_it_reads(tmp_path: Path) -> None:
+    workshop = Workshop(people(), tmp_path, None, 4e9)
+    steps = (Boosted(20, 8), SelectColumns(0.7), Lower())
+    read = workshop.make(steps, "onnxruntime", tmp_path / "out", 120).whole().columns
+    assert read is not None and len(read) == SelectColumns(0.7).stay(4)
+    whole = workshop.make(steps[:1], "onnxruntime", tmp_path / "whole", 120).whole().columns
+    assert set(whole or ()) == set(people().rows.train.x)
+
+
+def test_a_network_for_values_keeps_their_scale() -> None:
+    base = apply(Mlp(hidden=(16,), learning_rate=0.01), incomes())
+    less = apply(SelectColumns(0.25), base)
+    assert base.quality(base.rows.val.y, framework.get("sklearn").scores(less, base.rows.val.x)) > 0.5
+
+
+def test_few_rows_or_one_class_cannot_tell_columns_apart() -> None:
+    data = people().rows
+    few = replace(people(), data=replace(data, train=data.train.take(slice(0, 30))))
+    with pytest.raises(TrialFailed, match=r"\d+ training rows cannot tell"):
+        apply(SelectColumns(), apply(Boosted(5), few))
+
+
+def test_half_of_the_columns_is_half_rounded_up_and_never_all_or_none() -> None:
+    assert [SelectColumns().stay(n) for n in (2, 3, 4, 5, 14)] == [1, 2, 2, 3, 7]
+    assert SelectColumns(0.99).stay(50) == 1 and SelectColumns(0.01).stay(50) == 49
 
 
 def test_neighbours_keep_no_more_rows_than_before() -> None:

@@ -142,6 +142,8 @@ def test_the_cheapest_on_a_table_is_tried_on_fewer_columns_and_on_fewer_still() 
     (half,) = [c for c in space.after(_trial(True, 0.5), Candidate((make("boosted"),))) if c.first("select-columns")]
     assert [step.name for step in half.recipe] == ["boosted", "select-columns"]
     assert space.after(_trial(True, 0.6), Candidate((make("linear"),))) == []
+    lowered = Candidate((make("mlp"), make("lower"), make("prune-dense")))
+    assert not [c for c in space.after(_trial(True, 0.4), lowered) if c.first("select-columns")]
     (third,) = space.after(_trial(True, 0.3), half)
     assert third.first("select-columns").share > half.first("select-columns").share
     assert space.after(_trial(False, 0.2), third) == []

@@ -18,7 +18,7 @@ from trimwatt.framework._pixels import PixelScale
 from trimwatt.workload import Array, Data, Prepare
 
 Kind = Literal["scaled", "ordinal", "nchw"]
-__all__ = ["ArrayPrepare", "ColumnPrepare", "PixelScale", "StackPrepare", "fit_prepare"]
+__all__ = ["ArrayPrepare", "ColumnPrepare", "PixelScale", "StackPrepare", "columns_read", "fit_prepare"]
 
 
 def fit_prepare(data: Data, kind: Kind) -> Prepare:
@@ -36,6 +36,11 @@ def fit_prepare(data: Data, kind: Kind) -> Prepare:
     if isinstance(rows, dict):
         return ColumnPrepare.fit(rows, one_hot=kind == "scaled")
     return PixelScale.fit(rows, kind) if data.kind == "image" else _array(rows, kind)
+
+
+def columns_read(prepare: Prepare | None) -> tuple[str, ...] | None:
+    """Names of the columns that this preprocessing reads; None where that is not known, or rows are one array."""
+    return tuple(prepare.places) if isinstance(prepare, ColumnPrepare) else None
 
 
 def _array(rows: Array, kind: Kind) -> Prepare:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,15 @@ def to_frame(rows: dict[str, Array]) -> Any:
     return pd.DataFrame(frame)
 
 
-def from_request(request: Any, texts: frozenset[str] = frozenset()) -> Rows:
-    """Rows as stored, from an array, a dict of columns or a DataFrame. texts: names of the columns of text."""
+def from_request(request: Any, texts: frozenset[str] = frozenset(), read: Collection[str] | None = None) -> Rows:
+    """Rows as stored, from an array, a dict of columns or a DataFrame.
+
+    texts: names of the columns of text. read: of those that are read, None for all; of a DataFrame no other is touched.
+    """
     if isinstance(request, dict | np.ndarray):
         return request
-    return {name: _text(column) if name in texts else _number(column) for name, column in _columns(request)}
+    found = ((name, column) for name, column in _columns(request) if read is None or name in read)
+    return {name: _text(column) if name in texts else _number(column) for name, column in found}
 
 
 def _columns(frame: Any) -> Iterator[tuple[str, Array]]:

@@ -17,8 +17,8 @@ class Artifact:
     """A model as deployed: files in `folder`, for `runtime`.
 
     files: names relative to folder, all that is needed outside trimwatt. columns: those it reads of named rows, None
-    for all. live: sha256 of `folder/live.bin` where this
-    run wrote the object itself (see `trimwatt._handoff`); kept in memory only.
+    for all. live: sha256 of `folder/live.bin` where this run wrote the object itself (see `trimwatt._handoff`); kept in
+    memory only.
     """
 
     folder: Path

@@ -59,5 +59,5 @@ class OnnxSession:
     def _feed(self, rows: Rows) -> dict[str, Array]:
         if self._array:
             return {"x": np.asarray(rows)}
-        columns = from_request(rows, self._texts)
+        columns = from_request(rows, self._texts, self._names)
         return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]

@@ -14,6 +14,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import onnx as framework
+from trimwatt.framework.prepare import ColumnPrepare
 from trimwatt.framework.rows import from_request
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
@@ -41,8 +42,7 @@ class OpenVino:
         """
         require("onnx", "onnx", "Exporting to ONNX")
         _engine()
-        rows = workload.rows.train.x
-        if isinstance(rows, dict) and any(column.dtype.kind in "OUST" for column in rows.values()):
+        if _reads_text(workload):
             raise TrialFailed("OpenVINO takes no columns of text; use onnxruntime")
         coded, labels = _coded(framework.lower(workload))
         (folder / _FILE).write_bytes(framework.join(coded))
@@ -66,6 +66,13 @@ class OpenVinoBf16(OpenVino):
 
     name = "openvino-bf16"
     precision = "bf16"
+
+
+def _reads_text(workload: Workload) -> bool:
+    rows = workload.rows.train.x
+    if isinstance(workload.prepare, ColumnPrepare):
+        return bool(workload.prepare.texts)
+    return isinstance(rows, dict) and any(column.dtype.kind in "OUST" for column in rows.values())
 
 
 def _engine() -> ModuleType:
@@ -129,7 +136,7 @@ class OpenVinoSession:
     def _feed(self, rows: Rows) -> dict[str, Array]:
         if self._names == ["x"]:
             return {"x": np.ascontiguousarray(rows)}
-        columns = from_request(rows, frozenset())
+        columns = from_request(rows, frozenset(), self._names)
         return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]
 
     def _request(self, output: str, usual: bool) -> Any:

@@ -12,6 +12,7 @@ from trimwatt import _handoff
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import sklearn as framework
+from trimwatt.framework.prepare import columns_read
 from trimwatt.framework.rows import from_request, to_frame
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
@@ -92,6 +93,7 @@ class SklearnSession:
                 estimator.n_jobs = threads
         self._limits = threadpoolctl.threadpool_limits(threads)
         self._texts = frozenset(name for name, text in (predictor.columns or {}).items() if text)
+        self._read = columns_read(predictor.prepare)
         self._labels = _labels(predictor)
         # labels of a SVC of many classes are votes of pairs, which its own decision values contradict at times
         self._votes = framework.is_vector_machine(predictor.estimator)
@@ -127,7 +129,7 @@ class SklearnSession:
             return p.prepare.transform(rows) if p.prepare else rows
         if p.prepare is None:
             return to_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
-        return p.prepare.transform(from_request(rows, self._texts))
+        return p.prepare.transform(from_request(rows, self._texts, self._read))
 
     def _known(self, frame: Any) -> Any:
         names = getattr(self._predictor.estimator, "feature_names_in_", None)

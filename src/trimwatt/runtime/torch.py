@@ -12,6 +12,7 @@ import numpy as np
 from trimwatt import _handoff
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.prepare import columns_read
 from trimwatt.framework.rows import from_request
 from trimwatt.framework.torch import script
 from trimwatt.framework.torch.run import evaluated, forward, tensor
@@ -115,7 +116,8 @@ class _Prepare:
         self._session = runtime.InferenceSession(self._model, providers=["CPUExecutionProvider"])
 
     def transform(self, rows: Rows) -> Array:
-        feed = {name: column.reshape(-1, 1) for name, column in rows.items()} if isinstance(rows, dict) else {"x": rows}
+        names = [entry.name for entry in self._session.get_inputs()]
+        feed = {name: rows[name].reshape(-1, 1) for name in names} if isinstance(rows, dict) else {"x": rows}
         return np.asarray(self._session.run(["prepared"], feed)[0])
 
     def to_onnx(self) -> bytes:
@@ -131,6 +133,7 @@ class TorchSession:
         torch.set_num_threads(threads)
         self._workload, self._texts = live.workload, live.texts
         self._module = evaluated(live.workload.model)
+        self._read = columns_read(live.workload.prepare)
         self._labels = _labels(live.workload)
 
     def predict(self, rows: Rows) -> Array:
@@ -146,7 +149,7 @@ class TorchSession:
         return self._workload.probabilities(self._raw(rows))
 
     def _raw(self, rows: Any) -> Array:
-        return forward(self._module, tensor(self._workload, from_request(rows, self._texts)))
+        return forward(self._module, tensor(self._workload, from_request(rows, self._texts, self._read)))
 
 
 def _labels(workload: Workload) -> Array | None:

@@ -60,20 +60,27 @@ class Suggestions:
 
     def _fewer_columns(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """The cheapest model yet that meets the floor on fewer columns of a table, and one that did on fewer still."""
-        ratio, chosen = trial.ratio_to_baseline, candidate.first("select-columns")
-        if ratio is None or not trial.meets_floor or not self.workload.rows.named or ratio.value >= self._narrowest:
+        ratio, chosen, rows = trial.ratio_to_baseline, candidate.first("select-columns"), self.workload.rows.train.x
+        if ratio is None or not trial.meets_floor or not isinstance(rows, dict) or ratio.value >= self._narrowest:
             return []
-        ours = any(group(step) in ("classical", "architecture") for step in candidate.recipe)
-        if not ours or candidate.first("quantize") or candidate.runtime != "onnxruntime":
+        kinds = {group(step) for step in candidate.without("lower", "threshold")}
+        if not kinds & {"classical", "architecture"} or not kinds <= {"classical", "architecture", "train", "inputs"}:
+            return []
+        if candidate.runtime != "onnxruntime":
             return []
         self._narrowest = ratio.value
         if chosen is not None:
-            share = round((1 + 2 * chosen.share) / 3, 3)
-            return [candidate.swapped(chosen, replace(chosen, share=share))] if share < _NARROWEST else []
+            fewer = replace(chosen, share=round((1 + 2 * chosen.share) / 3, 3))
+            worth = fewer.share < _NARROWEST and fewer.stay(len(rows)) < chosen.stay(len(rows))
+            return [candidate.swapped(chosen, fewer)] if worth else []
+        return [self._on_half(candidate)] if len(rows) > 1 else []
+
+    def _on_half(self, candidate: Candidate) -> Candidate:
+        """The same model on half of the columns; a network is trained further."""
         plain, tail = candidate.without("lower", "threshold"), candidate.only("threshold")
         tune = (make("finetune", epochs=10, learning_rate=3e-3),)
         again = tune if final_form(plain, self.workload.form) == "torch" else ()
-        return [replace(candidate, recipe=(*plain, make("select-columns"), *again, *tail))]
+        return replace(candidate, recipe=(*plain, make("select-columns"), *again, *tail))
 
     @property
     def fastest(self) -> str:

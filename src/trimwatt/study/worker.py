@@ -13,7 +13,7 @@ from trimwatt._child import peak_rss_bytes, reason
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import onnx
-from trimwatt.framework.prepare import ColumnPrepare
+from trimwatt.framework.prepare import columns_read
 from trimwatt.meter import attribute, pick
 from trimwatt.runtime import verify
 from trimwatt.runtime._base import Artifact
@@ -138,8 +138,7 @@ def _detach(workload: Workload, path: Path) -> Handle:
 def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
     lowered = workload if workload.form in kind.forms else onnx.lower(workload)
     folder.mkdir(parents=True, exist_ok=True)
-    read = tuple(workload.prepare.places) if isinstance(workload.prepare, ColumnPrepare) else None
-    return replace(kind.export(lowered, folder), columns=read), lowered
+    return replace(kind.export(lowered, folder), columns=columns_read(workload.prepare)), lowered
 
 
 def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None]:

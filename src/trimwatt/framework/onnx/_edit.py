@@ -92,11 +92,12 @@ def rename(graph: Any, names: dict[str, str]) -> None:
             entry.name = names.get(entry.name, entry.name)
 
 
-def _used(node: Any) -> set[str]:
+def used(node: Any) -> set[str]:
+    """Names that a node reads, those inside its graphs too."""
     names = set(node.input)
     for inner in graphs_of(node):
         for child in inner.node:
-            names |= _used(child)
+            names |= used(child)
         names |= {entry.name for entry in inner.output}
     return names
 
@@ -110,7 +111,7 @@ def keep_outputs(model: Any, names: list[str]) -> None:
     for node in reversed(graph.node):
         if needed & set(node.output):
             kept.append(node)
-            needed |= _used(node)
+            needed |= used(node)
     entries = [outputs.get(name) or known.get(name) or _untyped(name) for name in names]
     tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
     infos = [entry for entry in graph.value_info if entry.name in needed and entry.name not in names]

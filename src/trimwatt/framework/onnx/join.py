@@ -85,7 +85,8 @@ def _classes(tail: _graph.Graph, raw: _Raw, workload: Workload) -> list[Any]:
         ordered = tail.add("Identity", ordered)
     _renamed(tail, ordered, "probability")
     ranked = "probability" if ranked == ordered else ranked
-    if raw.width == 1 and columns == list(range(len(decide.classes))):
+    open_interval = decide.threshold is None or 0 < decide.threshold < 1
+    if raw.width == 1 and columns == list(range(len(decide.classes))) and open_interval:
         _one_column(tail, name, decide, workload.outputs == "logits")
     elif decide.threshold is None or decide.positive is None:
         _most_probable(tail, ranked, decide, columns if ranked != "probability" else list(range(len(decide.classes))))
@@ -124,13 +125,13 @@ def _most_probable(tail: _graph.Graph, ranked: str, decide: Decide, columns: lis
 
 def _one_column(tail: _graph.Graph, name: str, decide: Decide, logits: bool) -> None:
     """Two classes by the score of the second: compared as it comes, no need to wait for both probabilities."""
-    labels, below = _label_array(decide), decide.positive == 0 and decide.threshold is not None
-    least = 0.5 if decide.threshold is None or decide.positive is None else decide.threshold
-    least = 1 - least if below else least
+    labels, flat = _label_array(decide), tail.add("Reshape", name, tail.constant([-1], np.int64))
+    chosen = decide.threshold is not None and decide.positive is not None
+    least = decide.threshold if chosen and decide.threshold is not None else 0.5
+    least = 1 - least if chosen and decide.positive == 0 else least
     bound = tail.constant(np.log(least / (1 - least)) if logits else least, np.float32)
-    flat = tail.add("Reshape", name, tail.constant([-1], np.int64))
     # of two equal probabilities the first counts; from a threshold on the positive one does
-    kind = "Greater" if decide.threshold is None or decide.positive is None or below else "GreaterOrEqual"
+    kind = "GreaterOrEqual" if chosen and decide.positive == 1 else "Greater"
     no, yes = (tail.constant(labels[code : code + 1]) for code in (0, 1))
     tail.add("Where", tail.add(kind, flat, bound), yes, no, output="prediction")
 

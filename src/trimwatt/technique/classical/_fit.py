@@ -45,6 +45,20 @@ def answering(workload: Workload) -> Workload:
     return replace(workload, outputs="probabilities", class_columns=columns, decide=decide)
 
 
+def fit_again(estimator: Any, rows: Array, truth: Array) -> Any:
+    """An estimator of this folder, fitted on prepared rows (in place).
+
+    A network for values is fitted on the standardised target, with the scale folded into its last layer.
+    """
+    if type(estimator).__name__ != "MLPRegressor":
+        return framework.quietly_fitted(estimator, rows, truth)
+    mean, spread = float(truth.mean()), flat(truth)
+    framework.quietly_fitted(estimator, rows, (truth - mean) / spread)
+    estimator.coefs_[-1] = estimator.coefs_[-1] * spread
+    estimator.intercepts_[-1] = estimator.intercepts_[-1] * spread + mean
+    return estimator
+
+
 def positive_whole(name: str, number: int | None, why: str) -> None:
     """Raise InputError unless `number` is None or a whole number from 1."""
     if number is not None and (not isinstance(number, int) or number < 1):

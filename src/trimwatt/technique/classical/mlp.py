@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from trimwatt.errors import InputError
+from trimwatt.framework.prepare import fit_prepare
 from trimwatt.framework.sklearn import training_rows
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical import _fit
-from trimwatt.workload import Split, Workload
+from trimwatt.workload import Workload
 
 # a tenth of fewer rows, held out, is too noisy to stop by; the training loss is taken instead
 _MANY_ROWS = 5000
@@ -61,10 +62,6 @@ def _mlp(technique: Mlp, workload: Workload) -> Workload:
 
 def _regressor(workload: Workload, model: Any) -> Workload:
     """Fitted on the standardised target, with the scale folded into the last layer."""
-    data, part = workload.rows, training_rows(workload)
-    mean, spread = float(part.y.mean()), _fit.flat(part.y)
-    scaled = replace(data, train=Split(data.train.x, (data.train.y - mean) / spread))
-    done = _fit.fitted(replace(workload, data=scaled), model, "scaled")
-    model.coefs_[-1] = model.coefs_[-1] * spread
-    model.intercepts_[-1] = model.intercepts_[-1] * spread + mean
-    return replace(done, data=data)
+    part, prepare = training_rows(workload), fit_prepare(workload.rows, "scaled")
+    _fit.fit_again(model, prepare.transform(part.x), part.y)
+    return _fit.answering(replace(workload, model=model, prepare=prepare))

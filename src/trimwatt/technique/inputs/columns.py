@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,10 +14,10 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.prepare import ColumnPrepare
 from trimwatt.framework.sklearn import quietly_fitted, training_rows
 from trimwatt.technique._base import Technique, applies_to
-from trimwatt.technique.classical._fit import answering
+from trimwatt.technique.classical._fit import answering, fit_again
 from trimwatt.workload import Array, Split, Workload
 
-JUDGED_ROWS, SCOUT_ROWS = 2000, 20_000
+JUDGED_ROWS, SCOUT_ROWS, LEAST_ROWS = 2000, 20_000, 40
 _AT_ONCE, _TRIED = 8, 4
 
 
@@ -24,10 +25,11 @@ _AT_ONCE, _TRIED = 8, 4
 class SelectColumns(Technique):
     """Let a model read fewer columns of a table: reading them, text above all, can take longer than the model does.
 
-    Small boosted trees, fitted on training rows, tell which column matters least: of the four whose exchange between
-    rows raises the loss of held-out rows least, the one without which new trees err least. It goes, and so on until
-    enough have gone (an eighth at once where there are many). Then an estimator is fitted again on what is left; a
-    network has the mean of what it no longer reads put into its biases, and is usually fine-tuned next.
+    Small boosted trees, fitted on training rows, tell which column matters least: of the four whose permutation raises
+    the loss of held-out rows least, the one without which new trees err least. It goes, and so on until enough have
+    gone; where there are many, an eighth goes at once by permutation alone. Then an estimator is fitted again on what
+    is left, on the labels; a network has the mean of what it no longer reads put into its biases, and is usually
+    fine-tuned next.
     share: of the columns to remove, in (0, 1); one goes and one stays at least.
     """
 
@@ -46,6 +48,10 @@ class SelectColumns(Technique):
             hint = f"; did you mean {self.share / 100:g}?" if 1 < self.share < 100 else ""
             raise InputError(f"share is in (0, 1), got {self.share:g}{hint}")
 
+    def stay(self, columns: int) -> int:
+        """How many of so many columns stay."""
+        return min(columns - 1, max(1, math.floor(columns * (1 - self.share) + 0.5)))
+
 
 @applies_to(SelectColumns, "sklearn")
 def _refitted(technique: SelectColumns, workload: Workload) -> Workload:
@@ -54,8 +60,10 @@ def _refitted(technique: SelectColumns, workload: Workload) -> Workload:
     prepare, part = _prepare(workload), training_rows(workload)
     less = prepare.only(_kept(technique, workload, prepare))
     # a model that keeps rows, as neighbours do, keeps no more of them than before
-    part = part.sample(getattr(workload.model, "n_samples_fit_", len(part)), workload.seed)
-    estimator = quietly_fitted(clone(workload.model), less.transform(part.x), part.y)
+    most = getattr(workload.model, "n_samples_fit_", len(part))
+    if most < len(part):
+        part = replace(workload.rows, train=part).holdout(workload.seed, share=1.0, most=most)[1]
+    estimator = fit_again(clone(workload.model), less.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=less))
 
 
@@ -94,9 +102,10 @@ def _kept(technique: SelectColumns, workload: Workload, prepare: ColumnPrepare) 
     """The columns that stay, found by taking away those that matter least."""
     require("sklearn", "sklearn", "Choosing columns")
     fit, held = replace(workload.rows, train=training_rows(workload)).holdout(workload.seed, most=JUDGED_ROWS)
-    scout = _Scout(workload, prepare.only(prepare.places), fit.sample(SCOUT_ROWS, workload.seed), held)
-    left, stay = list(prepare.places), max(1, round(len(prepare.places) * (1 - technique.share)))
-    stay = min(stay, len(left) - 1)
+    if len(fit) + len(held) < LEAST_ROWS or len(np.unique(fit.y)) < 2:
+        raise TrialFailed(f"{len(fit) + len(held)} training rows cannot tell columns apart; {LEAST_ROWS} at least can")
+    scout = _Scout(workload, prepare, fit.sample(SCOUT_ROWS, workload.seed), held)
+    left, stay = list(prepare.places), technique.stay(len(prepare.places))
     while len(left) > stay:
         few = scout.least(left, max(_TRIED, len(left) // _AT_ONCE))
         going = few[: min(len(left) - stay, len(left) // _AT_ONCE)]
@@ -117,7 +126,7 @@ class _Scout:
         self.columns = {name: (fitted[:, at], judged[:, at]) for name, (at,) in codes.places.items()}
 
     def least(self, names: list[str], number: int) -> list[str]:
-        """Those whose exchange between rows raises the loss least."""
+        """Those whose permutation raises the loss least."""
         trees, rows = self._trees(names)
         order, losses = np.random.default_rng(self.seed).permutation(len(rows)), {}
         for place, name in enumerate(names):
@@ -134,7 +143,10 @@ class _Scout:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         kind = HistGradientBoostingRegressor if self.classes is None else HistGradientBoostingClassifier
-        trees = kind(max_iter=30, max_leaf_nodes=15, learning_rate=0.2, random_state=self.seed)
+        trees = kind(
+            max_iter=30, max_leaf_nodes=15, learning_rate=0.2, random_state=self.seed, early_stopping=False,
+            min_samples_leaf=max(1, min(20, len(self.y) // 20)),
+        )  # fmt: skip
         rows, judged = (np.stack([self.columns[name][part] for name in names], axis=1) for part in (0, 1))
         return quietly_fitted(trees, rows, self.y), judged
 

@@ -58,8 +58,8 @@ def _pooled(technique: Downsample, workload: Workload) -> Workload:
         try:
             with torch.no_grad():
                 module(example(workload))
-        except (RuntimeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0][:200]
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise TrialFailed(f"the network takes pictures of one size only: {reason}") from error
         if technique.recalibrate:
             recalibrate_(module, sample(workload, RECALIBRATION_ROWS))
