@@ -24,7 +24,17 @@ def decide(engine: Engine, found: Found) -> None:
         _decide(engine, found, all_that_meet)
     found.safest = recommend.cheapest_proven(pool, found.recommended)
     found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
+    _note_columns(engine, found)
     engine.keep_pending()
+
+
+def _note_columns(engine: Engine, found: Found) -> None:
+    """Say which columns the recommended model reads, where the data have more."""
+    rows, chosen = engine.workload.rows.train.x, found.recommended
+    read = engine.artifact(chosen).columns if chosen is not None else None
+    if isinstance(rows, dict) and read is not None and len(read) < len(rows):
+        names = ", ".join(repr(name) for name in read[:12]) + (" ..." if len(read) > 12 else "")
+        found.notes.append(f"the recommended model reads {len(read)} of the {len(rows)} columns: {names}")
 
 
 def _decide(engine: Engine, found: Found, pool: list[Trial]) -> None:

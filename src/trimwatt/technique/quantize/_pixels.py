@@ -56,7 +56,7 @@ def folded(model: Any) -> Folded:
 def _worth_pooling(graph: Any, start: Start, height: int, width: int) -> bool:
     """Whether the convolution can take the averaging over for few multiplications more.
 
-    On a small CNN 100 more for each pixel took a sixth of the time away; nothing above was measured.
+    A small CNN got faster at about a hundred more for each pixel; nothing above was measured.
     """
     if height % start.pool or width % start.pool:
         return False

@@ -1,0 +1,47 @@
+"""A study on a table most of whose columns say nothing: what is handed over asks only for those that do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trimwatt as tw
+from trimwatt.study import optimize
+
+pytest.importorskip("sklearn")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.mark.slow
+def test_what_is_handed_over_asks_only_for_the_columns_it_reads(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"word {n}": rng.choice(["a", "b", "c"], 1500) for n in range(9)})
+    frame["size"] = rng.normal(size=1500).round(3)
+    frame["big"] = np.where(frame["size"] > 0.2, "yes", "no")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    done = optimize(
+        data=tmp_path / "rows.csv", target="big", baseline="boosted", techniques="inputs,classical", budget="75s",
+        output=tmp_path / "out",
+    )  # fmt: skip
+    found = json.loads((done.folder / "study.json").read_text())
+    chosen = next(trial for trial in found["trials"] if trial["id"] == found["recommended"])
+    assert "select-columns" in chosen["name"]
+    columns = [
+        column["name"]
+        for column in json.loads((done.folder / "artifact/manifest.json").read_text())["input"]["columns"]
+    ]
+    assert "size" in columns and len(columns) < 10
+    assert any(f"reads {len(columns)} of the 10 columns" in warning for warning in found["warnings"])
+    answers = tw.load(done.folder / "artifact").predict(frame[columns])
+    assert np.mean(answers == frame["big"]) > 0.98
+    again = optimize(
+        data=tmp_path / "rows.csv", target="big", baseline="boosted", techniques="inputs,classical", budget="75s",
+        output=tmp_path / "out", resume=True,
+    )  # fmt: skip
+    assert [
+        c["name"] for c in json.loads((again.folder / "artifact/manifest.json").read_text())["input"]["columns"]
+    ] == columns
