@@ -20,6 +20,10 @@ SHORT = {
     "gru_occupancy": "GRU", "minilm_banking77": "MiniLM",
 }  # fmt: skip
 NOTES = {
+    "resnet20": (
+        "The rows with `tucker` were recorded before its ranks went up in whole blocks of channels, which are faster: of"
+        " them the small CNN's table has newer ones.\n"
+    ),
     "mlp_adult": (
         "Most of its time is not the network's: a single tree in its place (`distill-tree(depth=8)`) takes nearly as"
         " long, for reading 14 columns and encoding their text. What shrinks the network can save little here, reading"

@@ -102,9 +102,12 @@ def _kept(technique: SelectColumns, workload: Workload, prepare: ColumnPrepare) 
     """The columns that stay, found by taking away those that matter least."""
     require("sklearn", "sklearn", "Choosing columns")
     fit, held = replace(workload.rows, train=training_rows(workload)).holdout(workload.seed, most=JUDGED_ROWS)
-    if len(fit) + len(held) < LEAST_ROWS or len(np.unique(fit.y)) < 2:
-        raise TrialFailed(f"{len(fit) + len(held)} training rows cannot tell columns apart; {LEAST_ROWS} at least can")
-    scout = _Scout(workload, prepare, fit.sample(SCOUT_ROWS, workload.seed), held)
+    rows, fit = len(fit) + len(held), fit.sample(SCOUT_ROWS, workload.seed)
+    if rows < LEAST_ROWS or len(np.unique(fit.y)) < 2:
+        raise TrialFailed(
+            f"{rows} training rows of one kind or few cannot tell columns apart; give {LEAST_ROWS} or more"
+        )
+    scout = _Scout(workload, prepare, fit, held)
     left, stay = list(prepare.places), technique.stay(len(prepare.places))
     while len(left) > stay:
         few = scout.least(left, max(_TRIED, len(left) // _AT_ONCE))
