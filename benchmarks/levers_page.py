@@ -21,8 +21,8 @@ SHORT = {
 }  # fmt: skip
 NOTES = {
     "resnet20": (
-        "The rows with `tucker` were recorded before its ranks went up in whole blocks of channels, which are faster: of"
-        " them the small CNN's table has newer ones.\n"
+        "The rows with `tucker` were recorded before its ranks went up in whole blocks of channels, which are faster;"
+        " the small CNN's table has newer ones.\n"
     ),
     "mlp_adult": (
         "Most of its time is not the network's: a single tree in its place (`distill-tree(depth=8)`) takes nearly as"

@@ -145,7 +145,7 @@ def test_a_network_for_values_keeps_their_scale() -> None:
 def test_few_rows_or_one_class_cannot_tell_columns_apart() -> None:
     data = people().rows
     few = replace(people(), data=replace(data, train=data.train.take(slice(0, 30))))
-    with pytest.raises(TrialFailed, match=r"\d+ training rows of one kind or few cannot tell"):
+    with pytest.raises(TrialFailed, match=r"\d+ training rows, or those of one class, cannot tell"):
         apply(SelectColumns(), apply(Boosted(5), few))
 
 

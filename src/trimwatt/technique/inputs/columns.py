@@ -104,9 +104,7 @@ def _kept(technique: SelectColumns, workload: Workload, prepare: ColumnPrepare) 
     fit, held = replace(workload.rows, train=training_rows(workload)).holdout(workload.seed, most=JUDGED_ROWS)
     rows, fit = len(fit) + len(held), fit.sample(SCOUT_ROWS, workload.seed)
     if rows < LEAST_ROWS or len(np.unique(fit.y)) < 2:
-        raise TrialFailed(
-            f"{rows} training rows of one kind or few cannot tell columns apart; give {LEAST_ROWS} or more"
-        )
+        raise TrialFailed(f"{rows} training rows, or those of one class, cannot tell columns apart; give {LEAST_ROWS}")
     scout = _Scout(workload, prepare, fit, held)
     left, stay = list(prepare.places), technique.stay(len(prepare.places))
     while len(left) > stay:
