@@ -208,7 +208,7 @@ def widths() -> Iterator[str]:
         "`python benchmarks/layer_costs.py`: channels removed by `prune-budget`, told to take no more time than the"
         " same share of every layer removed takes; both fine-tuned alike. Accuracy is on validation and test rows"
         " together, as nothing is chosen by them; gained is costs less uniform, as pruned and after fine-tuning, where"
-        " it is the mean over seeds and its interval includes them.\n"
+        " it is the mean over seeds and its interval includes them (only rows in a record without the former).\n"
     )
     yield "| network | precision | share | seeds | rows | uniform | from costs | gained | as pruned | time |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
@@ -218,12 +218,14 @@ def widths() -> Iterator[str]:
         yield (
             f"| {TITLES[case]} | {found['precision']} | {share} | {found['seeds']} | {found['judged_rows']:,} |"
             f" {uniform['accuracy']:.4f} | {budget['accuracy']:.4f} | {_gain(found['accuracy_gained'])} |"
-            f" {_gain(found['gained_as_pruned'])} | {_ratio(found['budget_over_uniform'])} |"
+            f" {_gain(found.get('gained_as_pruned'))} | {_ratio(found['budget_over_uniform'])} |"
         )
     yield ""
 
 
-def _gain(gap: dict[str, float]) -> str:
+def _gain(gap: dict[str, float] | None) -> str:
+    if gap is None:
+        return ""
     return f"{gap['value']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}]"
 
 
