@@ -101,10 +101,10 @@ def widths(workload: Workload) -> dict[str, int]:
 
 
 def correct(workload: Workload) -> Array:
-    """Whether each validation and test row is answered rightly."""
+    """1 for each validation and test row that is answered rightly, else 0."""
     data, read = workload.rows, framework.get("onnx")
     right = [read.scores(workload, rows.x).argmax(1) == rows.y for rows in (data.val, data.test)]
-    return np.concatenate(right)
+    return np.concatenate(right).astype(np.float64)
 
 
 def gained(one: Array, other: Array) -> dict[str, float]:
@@ -117,7 +117,7 @@ def tuned(workload: Workload, epochs: int, seeds: int, int8: bool) -> tuple[Work
     """As deployed after fine-tuning, of the first seed, and whether each row is answered rightly, (seeds, rows)."""
     tune = FineTune(epochs=epochs, max_seconds=None)
     made = [deployed(apply(tune, replace(workload, seed=seed)), int8) for seed in range(seeds)]
-    return made[0], np.stack([correct(one) for one in made]).astype(np.float64)
+    return made[0], np.stack([correct(one) for one in made])
 
 
 def run(asked: argparse.Namespace) -> dict[str, Any]:

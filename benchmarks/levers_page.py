@@ -20,8 +20,8 @@ SHORT = {
     "gru_occupancy": "GRU", "minilm_banking77": "MiniLM",
 }  # fmt: skip
 UNLIKE = (
-    "PneumoniaMNIST's test rows are unlike its training and validation rows: the untouched network itself reaches far less"
-    " on them. A floor proven on the one need not hold on the other, least where a network was trained further.\n"
+    "PneumoniaMNIST's test rows are unlike its training and validation rows: the untouched network itself reaches far"
+    " less on them. A floor proven on the one need not hold on the other, least where a network was trained further.\n"
 )
 NOTES = {
     "small_cnn": UNLIKE,
