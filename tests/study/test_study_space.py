@@ -144,9 +144,10 @@ def test_the_cheapest_on_a_table_is_tried_on_fewer_columns_and_on_fewer_still() 
     assert space.after(_trial(True, 0.6), Candidate((make("linear"),))) == []
     lowered = Candidate((make("mlp"), make("lower"), make("prune-dense")))
     assert not [c for c in space.after(_trial(True, 0.4), lowered) if c.first("select-columns")]
-    (third,) = space.after(_trial(True, 0.3), half)
-    assert third.first("select-columns").share > half.first("select-columns").share
-    assert space.after(_trial(False, 0.2), third) == []
+    fewer, more = space.after(_trial(True, 0.3), half)
+    assert fewer.first("select-columns").share > half.first("select-columns").share > more.first("select-columns").share
+    assert space.after(replace(_trial(True, 0.4), floor_test="proven"), more) == []
+    assert [c.first("select-columns").share for c in space.after(_trial(False, 0.2), fewer)] == [0.334]
     tuned = space.after(_trial(True, 0.2), Candidate((make("mlp-torch"), make("train"))))
     assert [step.name for step in tuned[0].recipe[-2:]] == ["select-columns", "finetune"]
 

@@ -12,7 +12,8 @@ from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
 OTHER_RUNTIMES = ("openvino", "openvino-bf16")
-_SHARES, _LONGER, _SHORT, _NO_SLOWER, _NARROWEST = 2, 3, 5, 1.25, 0.85
+_SHARES, _LONGER, _SHORT, _NO_SLOWER = 2, 3, 5, 1.25
+_LEAST, _MOST = 0.2, 0.85  # shares of columns to leave out
 
 
 class Suggestions:
@@ -59,21 +60,25 @@ class Suggestions:
         return [replace(candidate, recipe=recipe, runtime=name) for name, recipe in recipes.items()]
 
     def _fewer_columns(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
-        """The cheapest model yet that meets the floor on fewer columns of a table, and one that did on fewer still."""
-        ratio, chosen, rows = trial.ratio_to_baseline, candidate.first("select-columns"), self.workload.rows.train.x
-        if ratio is None or not trial.meets_floor or not isinstance(rows, dict) or ratio.value >= self._narrowest:
+        """The cheapest model yet that meets the floor, on half of the columns of a table."""
+        ratio, rows = trial.ratio_to_baseline, self.workload.rows.train.x
+        if ratio is None or not isinstance(rows, dict) or len(rows) < 2 or candidate.runtime != "onnxruntime":
             return []
+        cheapest = trial.meets_floor and ratio.value < self._narrowest
+        self._narrowest = ratio.value if cheapest else self._narrowest
+        if candidate.first("select-columns"):
+            return self._other_columns(trial, candidate, cheapest, len(rows))
         kinds = {group(step) for step in candidate.without("lower", "threshold")}
-        if not kinds & {"classical", "architecture"} or not kinds <= {"classical", "architecture", "train", "inputs"}:
-            return []
-        if candidate.runtime != "onnxruntime":
-            return []
-        self._narrowest = ratio.value
-        if chosen is not None:
-            fewer = replace(chosen, share=round((1 + 2 * chosen.share) / 3, 3))
-            worth = fewer.share < _NARROWEST and fewer.stay(len(rows)) < chosen.stay(len(rows))
-            return [candidate.swapped(chosen, fewer)] if worth else []
-        return [self._on_half(candidate)] if len(rows) > 1 else []
+        ours = kinds & {"classical", "architecture"} and kinds <= {"classical", "architecture", "train"}
+        return [self._on_half(candidate)] if cheapest and ours else []
+
+    def _other_columns(self, trial: Trial, candidate: Candidate, cheapest: bool, columns: int) -> list[Candidate]:
+        """Fewer still where that was the cheapest yet, more where it is not proven to meet the floor."""
+        now = candidate.first("select-columns")
+        shares = [(1 + 2 * now.share) / 3] if cheapest else []
+        shares += [now.share / 2] if trial.floor_test != "proven" else []
+        others = [replace(now, share=round(share, 3)) for share in shares if _LEAST <= share <= _MOST]
+        return [candidate.swapped(now, other) for other in others if other.stay(columns) != now.stay(columns)]
 
     def _on_half(self, candidate: Candidate) -> Candidate:
         """The same model on half of the columns; a network is trained further."""
