@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trimwatt import _handoff
 from trimwatt.framework.onnx import _edit, lower
 from trimwatt.framework.torch.run import evaluated, example
+from trimwatt.runtime import torch as eager
+from trimwatt.runtime._base import Artifact
 from trimwatt.technique import _graph
 from trimwatt.workload import Array, Workload
 
@@ -120,6 +123,16 @@ def torchao(workload: Workload) -> Workload:
     module = copy.deepcopy(evaluated(workload.model))
     quantize_(module, Int8DynamicActivationInt8WeightConfig())
     return replace(workload, model=module)
+
+
+def live(workload: Workload, folder: Path) -> Artifact:
+    """A module for PyTorch as this run alone can open it: torchao's tensors cannot be saved as plain weights."""
+    rows = workload.rows
+    none = slice(0, 0)
+    bare = replace(rows, train=rows.train.take(none), val=rows.val.take(none), test=rows.test.take(none))
+    light = replace(workload, model=evaluated(workload.model), data=bare, rebuild=None, trainer=None)
+    digest = _handoff.write(eager._Live(light, frozenset()), folder / eager.LIVE)
+    return Artifact(folder, "torch", (eager.LIVE,), digest)
 
 
 def _by_files(core: Workload, work: Callable[[str, str], None]) -> Workload:

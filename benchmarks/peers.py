@@ -37,7 +37,6 @@ from trimwatt.compare.arms import Limits, SessionArm
 from trimwatt.compare.plan import Plan
 from trimwatt.framework.onnx import lower
 from trimwatt.meter import pick
-from trimwatt.runtime._base import Artifact
 from trimwatt.technique import apply, registry
 from trimwatt.workload import Array, Split, Workload
 
@@ -124,10 +123,10 @@ class Arms:
     def open(self, workload: Workload) -> SessionArm:
         """In a process of its own, with validation rows to answer."""
         self.opened += 1
-        kind = runtime.get("onnxruntime" if workload.form == "onnx" else "torch")
         target = self.folder / str(self.opened)
         target.mkdir()
-        artifact: Artifact = kind.export(workload, target)
+        onnx = workload.form == "onnx"
+        artifact = runtime.get("onnxruntime").export(workload, target) if onnx else _peers.live(workload, target)
         self.sizes[str(self.opened)] = artifact.size_bytes
         rows = self.base.rows.val.sample(512, 0).x
         return SessionArm(artifact, self.base.scenario, rows, Limits(MEMORY, 120, 120), name=str(self.opened))
