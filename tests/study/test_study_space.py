@@ -147,7 +147,7 @@ def test_the_cheapest_on_a_table_is_tried_on_fewer_columns_and_on_fewer_still() 
     fewer, more = space.after(_trial(True, 0.3), half)
     assert fewer.first("select-columns").share > half.first("select-columns").share > more.first("select-columns").share
     assert space.after(replace(_trial(True, 0.4), floor_test="proven"), more) == []
-    assert [c.first("select-columns").share for c in space.after(_trial(False, 0.2), fewer)] == [0.334]
+    assert space.after(_trial(False, 0.2), fewer) == []
     tuned = space.after(_trial(True, 0.2), Candidate((make("mlp-torch"), make("train"))))
     assert [step.name for step in tuned[0].recipe[-2:]] == ["select-columns", "finetune"]
 

@@ -13,7 +13,7 @@ from trimwatt.workload import Workload
 
 OTHER_RUNTIMES = ("openvino", "openvino-bf16")
 _SHARES, _LONGER, _SHORT, _NO_SLOWER = 2, 3, 5, 1.25
-_LEAST, _MOST = 0.2, 0.85  # shares of columns to leave out
+_LEAST, _HALF, _MOST = 0.2, 0.5, 0.85  # shares of columns to leave out
 
 
 class Suggestions:
@@ -76,7 +76,7 @@ class Suggestions:
         """Fewer still where that was the cheapest yet, more where it is not proven to meet the floor."""
         now = candidate.first("select-columns")
         shares = [(1 + 2 * now.share) / 3] if cheapest else []
-        shares += [now.share / 2] if trial.floor_test != "proven" else []
+        shares += [now.share / 2] if trial.floor_test != "proven" and now.share <= _HALF else []
         others = [replace(now, share=round(share, 3)) for share in shares if _LEAST <= share <= _MOST]
         return [candidate.swapped(now, other) for other in others if other.stay(columns) != now.stay(columns)]
 
