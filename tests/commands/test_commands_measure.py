@@ -25,11 +25,12 @@ PYTHON = [sys.executable, "-S", "-c"]
 
 @pytest.fixture(autouse=True)
 def heeded() -> Iterator[None]:
-    """Children start with the usual Ctrl-C, also where whoever runs the tests has it ignored, as nohup and CI do."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Children start with the usual Ctrl-C and hang-up, also where the runner has them ignored, as nohup and CI do."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def measure(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
