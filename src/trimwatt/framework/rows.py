@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def to_frame(rows: dict[str, Array]) -> Any:
     return pd.DataFrame(frame)
 
 
-def from_request(request: Any, texts: frozenset[str] = frozenset(), read: Collection[str] | None = None) -> Rows:
+def from_request(request: Any, texts: frozenset[str] = frozenset(), read: frozenset[str] | None = None) -> Rows:
     """Rows as stored, from an array, a dict of columns or a DataFrame.
 
     texts: names of the columns of text. read: of those that are read, None for all; of a DataFrame no other is touched.

@@ -40,6 +40,7 @@ class OnnxSession:
         self._session = session
         inputs = session.get_inputs()
         self._names = [entry.name for entry in inputs]
+        self._read = frozenset(self._names)
         self._texts = frozenset(entry.name for entry in inputs if entry.type == "tensor(string)")
         self._array = self._names == ["x"]
         outputs = [entry.name for entry in session.get_outputs()]
@@ -59,5 +60,5 @@ class OnnxSession:
     def _feed(self, rows: Rows) -> dict[str, Array]:
         if self._array:
             return {"x": np.asarray(rows)}
-        columns = from_request(rows, self._texts, self._names)
+        columns = from_request(rows, self._texts, self._read)
         return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]

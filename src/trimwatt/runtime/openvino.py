@@ -111,6 +111,7 @@ class OpenVinoSession:
         }  # fmt: skip
         model = self._read()
         self._names = [entry.get_any_name() for entry in model.inputs]
+        self._asked = frozenset(self._names)
         outputs = [entry.get_any_name() for entry in model.outputs]
         self._wanted = "probability" if "probability" in outputs else "prediction"
         quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
@@ -136,7 +137,7 @@ class OpenVinoSession:
     def _feed(self, rows: Rows) -> dict[str, Array]:
         if self._names == ["x"]:
             return {"x": np.ascontiguousarray(rows)}
-        columns = from_request(rows, frozenset(), self._names)
+        columns = from_request(rows, frozenset(), self._asked)
         return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]
 
     def _request(self, output: str, usual: bool) -> Any:

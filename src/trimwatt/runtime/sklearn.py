@@ -93,7 +93,8 @@ class SklearnSession:
                 estimator.n_jobs = threads
         self._limits = threadpoolctl.threadpool_limits(threads)
         self._texts = frozenset(name for name, text in (predictor.columns or {}).items() if text)
-        self._read = columns_read(predictor.prepare)
+        read = columns_read(predictor.prepare)
+        self._read = None if read is None else frozenset(read)
         self._labels = _labels(predictor)
         # labels of a SVC of many classes are votes of pairs, which its own decision values contradict at times
         self._votes = framework.is_vector_machine(predictor.estimator)

@@ -114,10 +114,10 @@ class _Prepare:
         runtime = require("onnxruntime", "onnx", "Preprocessing of a delivered PyTorch model")
         self._model = path.read_bytes()
         self._session = runtime.InferenceSession(self._model, providers=["CPUExecutionProvider"])
+        self._names = [entry.name for entry in self._session.get_inputs()]
 
     def transform(self, rows: Rows) -> Array:
-        names = [entry.name for entry in self._session.get_inputs()]
-        feed = {name: rows[name].reshape(-1, 1) for name in names} if isinstance(rows, dict) else {"x": rows}
+        feed = {name: rows[name].reshape(-1, 1) for name in self._names} if isinstance(rows, dict) else {"x": rows}
         return np.asarray(self._session.run(["prepared"], feed)[0])
 
     def to_onnx(self) -> bytes:
@@ -133,7 +133,8 @@ class TorchSession:
         torch.set_num_threads(threads)
         self._workload, self._texts = live.workload, live.texts
         self._module = evaluated(live.workload.model)
-        self._read = columns_read(live.workload.prepare)
+        read = columns_read(live.workload.prepare)
+        self._read = None if read is None else frozenset(read)
         self._labels = _labels(live.workload)
 
     def predict(self, rows: Rows) -> Array:
