@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from trimwatt._lookup import package_folder, search_path
 from trimwatt.errors import TrialFailed, TrialStopped
 from trimwatt.units import seconds, size
 
@@ -36,19 +37,13 @@ def loads(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301 - from our own child, over a private socket
 
 
-def _search_path() -> list[str]:
-    """Where to import from: as here, and from the current folder, since package.module:callable may lie there."""
-    here = os.getcwd()
-    return list(dict.fromkeys([*(entry or here for entry in sys.path), here]))
-
-
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(_search_path()), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _python(entry: str, fd: int, output: Any) -> subprocess.Popen[bytes]:
-    """A fresh interpreter; -P keeps a user's queue.py from shadowing the standard library's."""
-    code = f"from trimwatt._child import {entry}; {entry}({fd})"
+    """A fresh interpreter, in which neither -c nor PYTHONPATH puts the current folder before the standard library."""
+    code = f"import sys; sys.path.append({package_folder()!r}); from trimwatt._child import {entry}; {entry}({fd})"
     return subprocess.Popen(  # noqa: S603 - our own interpreter and entry
         [sys.executable, "-P", "-c", code],
         pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(),
@@ -87,7 +82,7 @@ class ForkServer:
         with theirs, open(os.devnull, "wb") as nowhere:
             self._process = _python("zygote", theirs.fileno(), nowhere)
         self._control = ours
-        data = pickle.dumps((os.getpid(), _search_path(), list(modules)))
+        data = pickle.dumps((os.getpid(), search_path(), list(modules)))
         ours.sendall(f"{len(data):<16}".encode() + data)
         self._ready = False
 
@@ -142,7 +137,7 @@ class Child:
         self._closed = False
         try:
             # what cannot be pickled must not leave the process behind either
-            self._send(pickle.dumps((os.getpid(), _search_path(), handler, dumps(args))))
+            self._send(pickle.dumps((os.getpid(), search_path(), handler, dumps(args))))
             self._reply(timeout_s)
         except BaseException:
             self.close()

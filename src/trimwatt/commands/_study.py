@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,6 @@ def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     from trimwatt import study
     from trimwatt.report.live import Live
 
-    # package.module:callable is looked up in the folder one works in
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     try:
         with Live() as live:
             done = getattr(study, function)(**arguments, progress=live)

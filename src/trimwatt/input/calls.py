@@ -1,15 +1,15 @@
-"""`package.module:callable`, with the current folder importable."""
+"""`package.module:callable`, with the current folder importable while it is resolved and called."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from trimwatt import _lookup
 from trimwatt.errors import InputError
 from trimwatt.input.checks import near, shown
 
@@ -40,12 +40,9 @@ def resolve(spec: str) -> Callable[..., Any]:
 
 
 def _module(name: str, spec: str) -> Any:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
     importlib.invalidate_caches()
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _lookup.current_folder():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
@@ -60,7 +57,7 @@ def _module(name: str, spec: str) -> Any:
 def call(function: Callable[[], Any], spec: str, wanted: str) -> Any:
     """What `function` returns; what it prints goes to stderr. `wanted`: what it should return, for the message."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _lookup.current_folder():
             return function()
     except (Exception, SystemExit) as error:
         raise InputError(
