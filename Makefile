@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq -c constraints.txt
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help demo test test-gpu check lint types unit clean
+.PHONY: help demo test fuzz test-gpu check lint types unit clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a study on real data, from install to report, in about a minute after the install"
 	@echo "make test    linters and all tests"
 	@echo "make lint    ruff;  make types: mypy;  make unit: the tests that take seconds;  make check: these three"
+	@echo "make fuzz    random models of each framework: their opened baselines answer as they do (minutes)"
 	@echo "make test-gpu  the GPU meter on a real NVIDIA GPU, recorded in benchmarks/results; skipped where there is none"
 	@echo "make clean   remove the environment and caches"
 
@@ -37,6 +38,10 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+
+# a tenth of it runs in `make test`
+fuzz: $(VENV)/.test
+	@$(BIN)/python tests/fuzz/fuzz.py -o benchmarks/results/fuzz.json
 
 # loads the GPU with PyTorch where that has CUDA, else with a kernel that nvcc compiles
 test-gpu: $(VENV)/.test

@@ -1,0 +1,113 @@
+"""A model with its data, and what the opened baseline makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimwatt import input, runtime
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.rows import as_request
+from trimwatt.runtime import deployed
+from trimwatt.scenario import Scenario
+from trimwatt.study import setup
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a user has.
+
+    data: (train, val, test) pairs as given to `tw.optimize`. rows: the user's own validation rows. own: the user's own
+    answers to them `(n,)`, labels where `classify`.
+    """
+
+    name: str
+    model: Any
+    data: Any
+    classify: bool
+    rows: Any
+    own: Array
+
+
+def tells_classes_apart(case: Case) -> bool:
+    """Whether the data could be judged at all: some rows of each class, or values that differ, in each split."""
+    targets = [np.asarray(y) for _, y in case.data]
+    if not case.classify:
+        return all(float(np.ptp(y)) > 0 for y in targets)
+    counts = [np.unique(y, return_counts=True)[1] for y in (*targets, case.own)]
+    return all(len(found) == len(counts[0]) > 1 and found.min() >= 4 for found in counts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """kind: "equal", "refused", "differs" or "traceback"; reason: why, in one line.
+
+    handed_over: why the written artifact cannot be opened again (code of the user's own in it), "" where it can.
+    """
+
+    kind: str
+    reason: str = ""
+    name: str = ""
+    handed_over: str = ""
+
+
+def judge(case: Case, folder: Path) -> Outcome:
+    """What a study makes of the case: its opened baseline, and the artifact it hands over, asked for the user's rows."""
+    try:
+        return _judged(case, folder)
+    except (InputError, TrialFailed) as error:
+        lines = str(error).splitlines() or [""]
+        kind = "refused" if len(lines) == 1 else "traceback"
+        return Outcome(kind, lines[0], case.name)
+    except Exception as error:  # whatever else comes up is what a user would see as a traceback
+        return Outcome("traceback", f"{type(error).__name__}: {error}".splitlines()[0], case.name)
+
+
+def _judged(case: Case, folder: Path) -> Outcome:
+    task = "classification" if case.classify else "regression"
+    rows, kind = input.load(case.data, task=task, as_stored=True)
+    scenario = Scenario(1, 1, "dict" if rows.named else "array")
+    given = setup.workload(
+        case.model, rows, kind, metric_name=None, positive=None, scenario=scenario, seed=0, train=False
+    )
+    first = setup.baseline(given, None)
+    serving = runtime.get(first.runtime)
+    (folder / "trial").mkdir()
+    artifact = serving.export(given, folder / "trial")
+    session = serving.open(artifact, scenario)
+    found = session.predict(as_request(rows.val.x, scenario.request))
+    reason = difference(case, found)
+    if reason:
+        return Outcome("differs", f"baseline: {reason}", case.name)
+    place = deployed.write(
+        folder / "artifact", artifact, task=kind, metric=given.quality.name, classes=rows.classes,
+        input=input.describe(rows), recipe=[], figures={}, scenario=scenario,
+    )  # fmt: skip
+    try:
+        reason = difference(case, deployed.load(place).predict(case.rows))
+    except InputError as error:
+        return Outcome("equal", "", case.name, str(error))
+    return Outcome("differs", f"artifact: {reason}", case.name) if reason else Outcome("equal", "", case.name)
+
+
+def difference(case: Case, found: Array) -> str:
+    """Where the answers are not the user's own; "" where they are."""
+    if found.shape != case.own.shape:
+        return f"shape {found.shape}, own {case.own.shape}"
+    if case.classify:
+        wrong = np.flatnonzero([_plain(a) != _plain(b) for a, b in zip(found, case.own, strict=True)])
+        return f"{len(wrong)} labels, first {found[wrong[0]]!r} for {case.own[wrong[0]]!r}" if len(wrong) else ""
+    spread = max(float(np.ptp(case.own)), 1e-12)
+    error = float(np.abs(np.asarray(found, "float64") - np.asarray(case.own, "float64")).max())
+    return "" if error <= 1e-5 * spread else f"values by {error / spread:.2g} of their spread"
+
+
+def _plain(label: Any) -> Any:
+    """A label as itself: numpy's number as Python's, text and numbers apart."""
+    value = label.item() if isinstance(label, np.generic) else label
+    return (isinstance(value, str), value)
