@@ -57,7 +57,7 @@ class Outcome:
 
 
 def judge(case: Case, folder: Path) -> Outcome:
-    """What a study makes of the case: its opened baseline, and the artifact it hands over, asked for the user's rows."""
+    """What a study makes of the case: its opened baseline and the artifact it hands over answer the user's rows."""
     try:
         return _judged(case, folder)
     except (InputError, TrialFailed) as error:
