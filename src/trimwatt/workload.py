@@ -60,6 +60,9 @@ class Data:
     an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). name: of the source. derive: what
     the input layer did to make these rows (dates to numbers, say) and must do again for new ones; JSON-able.
     unlabelled: more rows like those of train whose target nobody knows, for distillation.
+    original: the user's own rows of a split, `original("val", index)` for those of `val.take(index)`, in the type they
+    came in (DataFrame, array, tensor, dict of columns), without target, split and group. None for files, whose rows are
+    the only ones there are, and in any process but the one that loaded the data.
     """
 
     train: Split
@@ -71,6 +74,7 @@ class Data:
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
     unlabelled: Rows | None = None
+    original: Callable[[str, Array | slice], Any] | None = field(default=None, repr=False)
 
     @property
     def named(self) -> bool:

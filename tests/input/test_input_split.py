@@ -74,8 +74,11 @@ def _part(rows: int) -> Part:
 
 def _complete(names: dict[str, int], val_from: str = "train") -> tuple[dict[str, list[int]], list[str]]:
     parts = {name: _part(rows) for name, rows in names.items()}
-    done, warnings = split.complete(parts, {n: p.y for n, p in parts.items()}, True, 0, val_from)
+    done, warnings, places = split.complete(parts, {n: p.y for n, p in parts.items()}, True, 0, val_from)
     assert list(done) == ["train", "val", "test"]
+    for name, (part, rows) in places.items():
+        came = np.asarray(parts[part].x)
+        np.testing.assert_array_equal(done[name].x, came if rows is None else came[rows])
     return {name: np.asarray(part.x)[:, 0].tolist() for name, part in done.items()}, warnings
 
 

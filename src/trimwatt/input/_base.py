@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trimwatt.errors import InputError
+from trimwatt.input.original import Given
 from trimwatt.workload import Array, Rows
 
 TASKS = ("auto", "classification", "regression")
@@ -59,6 +60,7 @@ class Source:
 
     parts: by name, "all" or some of "train", "val", "test". target: what messages call the target.
     derive: what must be done again with rows that come for prediction; JSON-able. unlabelled: rows without a target.
+    given: for each part the user's own object that holds its rows, None where they came from a file.
     """
 
     parts: Mapping[str, Part]
@@ -68,3 +70,4 @@ class Source:
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
     unlabelled: Array | None = None
+    given: Mapping[str, Given] | None = None

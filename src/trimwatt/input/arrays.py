@@ -12,6 +12,7 @@ from trimwatt.errors import InputError
 from trimwatt.input import cells, frames, table
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, shown
+from trimwatt.input.original import Given
 from trimwatt.input.raw import Raw
 from trimwatt.workload import Array, Split
 
@@ -89,7 +90,7 @@ def from_pairs(pairs: Mapping[str, Pair], options: Options, name: str) -> Source
         raise InputError(f"{name}: some splits are arrays and others named columns; give one kind")
     refuse_columns(options, name)
     given = {split: (as_array(x, f"{split} x"), as_array(y, f"{split} y")) for split, (x, y) in pairs.items()}
-    return array_source(given, options, name)
+    return replace(array_source(given, options, name), given=own(pairs))
 
 
 def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, name: str) -> Source:
@@ -103,6 +104,11 @@ def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, nam
     images = all(x.ndim >= 3 for x, _ in given.values())
     parts = {split: Part(x, y) for split, (x, y) in given.items()}
     return Source(parts, "image" if images else "table", name, "y", notes, derive)
+
+
+def own(pairs: Mapping[str, Pair]) -> dict[str, Given]:
+    """The user's own objects in `pairs`, in whose rows nothing but features stands."""
+    return {split: Given(x) for split, (x, _) in pairs.items()}
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
@@ -148,7 +154,7 @@ def _named(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
     while target in [str(label) for label in first_x]:
         target += "_"
     tables = {split: _with_target(x, y, target, f"{name} {split}") for split, (x, y) in pairs.items()}
-    return from_tables(tables, Options(**{**vars(options), "target": target}), name)
+    return from_tables(tables, Options(**{**vars(options), "target": target}), name, own(pairs))
 
 
 def _with_target(x: Any, y: Any, target: str, name: str) -> Raw:
@@ -191,13 +197,13 @@ def plain_column(column: Array, label: str) -> Array:
     return cells.text("" if v is None or v != v else str(v).strip() for v in values)
 
 
-def from_tables(tables: Mapping[str, Raw], options: Options, name: str) -> Source:
-    """Tables by split as one source, understood together so that all splits agree."""
+def from_tables(tables: Mapping[str, Raw], options: Options, name: str, given: Mapping[str, Given]) -> Source:
+    """Tables by split as one source, understood together so that all splits agree. given: the objects they were."""
     raw = joined(list(tables.values()), name)
     if set(tables) == {"all"}:
-        return table.source(raw, options, name)
+        return table.source(raw, options, name, given=given)
     assigned = cells.text(split for split, part in tables.items() for _ in range(len(part)))
-    return table.source(raw, options, name, assigned)
+    return table.source(raw, options, name, assigned, given)
 
 
 def joined(tables: list[Raw], name: str) -> Raw:

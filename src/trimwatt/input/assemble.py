@@ -12,6 +12,7 @@ from trimwatt.errors import InputError
 from trimwatt.input import findings, leaks, split, target
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import check_sides, listed
+from trimwatt.input.original import Original
 from trimwatt.workload import Array, Data, Split, Task, count
 
 _NAMED_IN_WARNINGS = 8
@@ -27,7 +28,7 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
     _check_alike(source.parts)
     raw = {name: part.y for name, part in source.parts.items()}
     targets, classes, task = target.encode(raw, options.task, source.target)
-    splits, notes = split.complete(source.parts, targets, classes is not None, options.seed, options.val_from)
+    splits, notes, places = split.complete(source.parts, targets, classes is not None, options.seed, options.val_from)
     data = Data(
         **splits,
         kind=source.kind,
@@ -36,9 +37,16 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
         warnings=(*source.warnings, *notes),
         derive=source.derive,
         unlabelled=source.unlabelled,
+        original=_original(source, places),
     )
     findings.check_judgeable(data)
     return _without_constants(_warned(data), options.as_stored), task
+
+
+def _original(source: Source, places: split.Places) -> Original | None:
+    if source.given is None:
+        return None
+    return Original({name: (source.given[part], rows) for name, (part, rows) in places.items()})
 
 
 def _check_part(part: Part, target_name: str, name: str) -> None:

@@ -13,6 +13,7 @@ from trimwatt.input import arrays, calls, csvtable, frames, images, npz, table, 
 from trimwatt.input._base import Options, Source
 from trimwatt.input.assemble import assemble
 from trimwatt.input.checks import shown
+from trimwatt.input.original import Given
 from trimwatt.workload import Data, Split, Task
 
 FILES = ".csv, .tsv (each may end in .gz), .parquet, .npz, a .zip or folder of class folders of images"
@@ -121,7 +122,7 @@ def _from_object(source: Any, options: Options, name: str) -> tuple[Data, Task]:
     elif isinstance(source, tuple):
         found = _from_tuple(source, options, name)
     elif frames.is_pandas(source) and getattr(source, "ndim", 0) == 2:
-        found = table.source(frames.from_pandas(source, name), options, name)
+        found = table.source(frames.from_pandas(source, name), options, name, given={"all": Given(source)})
     elif torchset.is_dataset(source):
         found = arrays.from_pairs({"all": torchset.rows(source, name)}, options, name)
     else:
@@ -148,7 +149,8 @@ def _from_tuple(members: tuple[Any, ...], options: Options, name: str) -> Source
     given = dict(zip(names, members, strict=True))
     if whole_frames:
         whole = {split: frames.from_pandas(member, f"{name} {split}") for split, member in given.items()}
-        return arrays.from_tables(whole, replace(options, split=None), name)
+        own = {split: Given(member) for split, member in given.items()}
+        return arrays.from_tables(whole, replace(options, split=None), name, own)
     return arrays.from_pairs({split: arrays.pair_of(member, split) for split, member in given.items()}, options, name)
 
 

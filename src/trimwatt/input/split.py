@@ -16,12 +16,14 @@ SHARES = (0.6, 0.2, 0.2)
 LEAST_ROWS = 50
 LEAST_JUDGED = 10
 _VAL_OF_TRAIN = 0.2
+# of each split the part that its rows came from, and their numbers there (None: all, in order)
+Places = dict[str, tuple[str, Array | None]]
 
 
 def complete(
     parts: Mapping[str, Part], targets: Mapping[str, Array], stratified: bool, seed: int, val_from: str
-) -> tuple[dict[str, Split], list[str]]:
-    """Train, val and test by name, and warnings. `targets`: codes or values of each part.
+) -> tuple[dict[str, Split], list[str], Places]:
+    """Train, val and test by name, warnings, and where their rows came from. `targets`: codes or values of each part.
 
     Rows that came as one are parted 60/20/20; where only train and test came, val is a fifth of train, or half of
     test with val_from="test". Raises InputError where rows are too few, or none are there to train on.
@@ -35,13 +37,14 @@ def complete(
     names = set(parts)
     if names in ({"all"}, {"train"}):
         name = names.pop()
-        return _cut(parts[name], targets[name], NAMES, SHARES, stratified, seed), []
+        cut, places = _cut(parts[name], targets[name], NAMES, SHARES, stratified, seed)
+        return cut, [], {split: (name, rows) for split, rows in places.items()}
     return _mended(parts, targets, stratified, seed, val_from)
 
 
 def _mended(
     parts: Mapping[str, Part], targets: Mapping[str, Array], stratified: bool, seed: int, val_from: str
-) -> tuple[dict[str, Split], list[str]]:
+) -> tuple[dict[str, Split], list[str], Places]:
     whole = {name: Split(part.x, targets[name]) for name, part in parts.items()}
     if "train" not in parts or len(parts) < 2:
         raise InputError(f"there are rows for {listed(sorted(parts))} but none for train; give rows to train on")
@@ -50,24 +53,28 @@ def _mended(
             raise InputError(
                 "validation from half of test was asked, but the data bring their own validation; drop one"
             )
-        return {name: whole[name] for name in NAMES}, []
+        return {name: whole[name] for name in NAMES}, [], {name: (name, None) for name in NAMES}
     warnings = []
+    homes = {name: name for name in whole}
     if "test" not in parts:
         warnings.append("there is no test split: the validation rows serve as test, and new ones are taken from train")
-        whole["test"] = whole.pop("val")
+        whole["test"], homes["test"] = whole.pop("val"), homes.pop("val")
     source = "test" if val_from == "test" else "train"
     shares = (0.5, 0.5) if source == "test" else (1 - _VAL_OF_TRAIN, _VAL_OF_TRAIN)
     into = ("val", "test") if source == "test" else ("train", "val")
-    part = parts[source] if source in parts else parts["val"]
-    cut = _cut(part, whole[source].y, into, shares, stratified, seed)
-    return {name: {**whole, **cut}[name] for name in NAMES}, warnings
+    home = homes[source]
+    cut, index = _cut(parts[home], whole[source].y, into, shares, stratified, seed)
+    places: Places = {name: (part, None) for name, part in homes.items()}
+    places |= {name: (home, rows) for name, rows in index.items()}
+    return {name: {**whole, **cut}[name] for name in NAMES}, warnings, places
 
 
 def _cut(
     part: Part, y: Array, names: Sequence[str], shares: Sequence[float], stratified: bool, seed: int
-) -> dict[str, Split]:
-    index = indices(y if stratified else np.zeros(len(y), np.int64), shares, seed, part.group, part.time)
-    return {name: Split(take(part.x, rows), y[rows]) for name, rows in zip(names, index, strict=True)}
+) -> tuple[dict[str, Split], dict[str, Array]]:
+    found = indices(y if stratified else np.zeros(len(y), np.int64), shares, seed, part.group, part.time)
+    index = dict(zip(names, found, strict=True))
+    return {name: Split(take(part.x, rows), y[rows]) for name, rows in index.items()}, index
 
 
 def indices(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from trimwatt.errors import InputError
 from trimwatt.input import cells, dates
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, near, shown
+from trimwatt.input.original import Given
 from trimwatt.input.raw import Meaning, Raw, target_values, understand
 from trimwatt.workload import Array, take
 
@@ -32,8 +34,12 @@ class _Features:
     dropped: list[str] = field(default_factory=list)
 
 
-def source(raw: Raw, options: Options, name: str, assigned: Array | None = None) -> Source:
+def source(
+    raw: Raw, options: Options, name: str, assigned: Array | None = None, given: Mapping[str, Given] | None = None
+) -> Source:
     """The parts of a table. `assigned` `(n,)`: the split of each row, where the caller knows it.
+
+    given: the user's own objects that hold the rows, "all" or by the names in `assigned`; None for a file.
 
     Raises InputError where the target or another named column is absent, or no usable feature is left.
     """
@@ -54,6 +60,7 @@ def source(raw: Raw, options: Options, name: str, assigned: Array | None = None)
         target=f"target {target!r}",
         warnings=tuple(notes),
         derive=features.derive,
+        given=None if given is None else _given(given, [label for label in special if label], which),
     )
 
 
@@ -117,6 +124,20 @@ def _parts(
         return {"all": whole}
     names = [name for name in ("train", "val", "test") if (which == name).any()]
     return {name: _rows(whole, np.flatnonzero(which == name)) for name in names}
+
+
+def _given(given: Mapping[str, Given], special: list[str], which: Array | None) -> dict[str, Given]:
+    """For each part what holds its rows, and which of them."""
+    bare = {name: replace(own, without=_labels(own.rows, special)) for name, own in given.items()}
+    if which is None or "all" not in bare:
+        return bare
+    return {str(name): replace(bare["all"], index=np.flatnonzero(which == name)) for name in set(which.tolist())}
+
+
+def _labels(rows: Any, names: list[str]) -> tuple[Any, ...]:
+    """The labels of columns as the user's object has them, which need not be text."""
+    labels = rows if isinstance(rows, Mapping) else getattr(rows, "columns", ())
+    return tuple(label for label in labels if str(label) in names)
 
 
 def _rows(part: Part, index: Array) -> Part:
