@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ Array = np.ndarray[Any, Any]
 class Case:
     """What a user has.
 
-    data: (train, val, test) pairs as given to `tw.optimize`. rows: the user's own validation rows. own: the user's own
-    answers to them `(n,)`, labels where `classify`.
+    data: (train, val, test) pairs. rows: the user's own validation rows. own: the user's own answers to them `(n,)`,
+    labels where `classify`. store: from a folder to the source that `tw.optimize` is given, where that is not `data`;
+    options: what goes with it.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Case:
     classify: bool
     rows: Any
     own: Array
+    store: Callable[[Path], Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def tells_classes_apart(case: Case) -> bool:
@@ -70,7 +74,8 @@ def judge(case: Case, folder: Path) -> Outcome:
 
 def _judged(case: Case, folder: Path) -> Outcome:
     task = "classification" if case.classify else "regression"
-    rows, kind = input.load(case.data, task=task, as_stored=True)
+    source = case.store(folder) if case.store else case.data
+    rows, kind = input.load(source, task=task, as_stored=True, **case.options)
     scenario = Scenario(1, 1, "dict" if rows.named else "array")
     given = setup.workload(
         case.model, rows, kind, metric_name=None, positive=None, scenario=scenario, seed=0, train=False

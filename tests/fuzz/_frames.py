@@ -35,10 +35,9 @@ def minute(frame: Any) -> Any:
 
 
 def hours(frame: pd.DataFrame) -> Any:
-    """Hour and weekday of dates, -1 where missing."""
-    return np.column_stack(
-        [part for name in frame for part in (frame[name].dt.hour.fillna(-1), frame[name].dt.dayofweek.fillna(-1))]
-    )
+    """Hour and weekday by the wall clock, also of dates that a CSV gives as text."""
+    dates = [pd.to_datetime(frame[name].astype(str).str.slice(0, 19)) for name in frame]
+    return np.column_stack([part for column in dates for part in (column.dt.hour, column.dt.dayofweek)])
 
 
 def amounts(frame: pd.DataFrame) -> Any:
@@ -53,7 +52,8 @@ def lengths(frame: pd.DataFrame) -> Any:
 
 def floats(frame: Any) -> Any:
     """Nullable numbers and booleans as float64 with NaN."""
-    return pd.DataFrame(frame).apply(lambda column: column.astype("Float64")).to_numpy(dtype="float64", na_value=np.nan)
+    cells = pd.DataFrame(frame).astype(object)
+    return cells.where(cells.notna(), np.nan).to_numpy(dtype="float64")
 
 
 def _numbers() -> list[Callable[[], Any]]:

@@ -80,6 +80,16 @@ def _body(build: _Builder, value: str, width: int) -> tuple[str, int]:
     return value, width
 
 
+def _convolutions(build: _Builder, value: str, channels: int) -> tuple[str, int]:
+    """Pictures (n, channels, h, w) to features."""
+    width = int(build.rng.integers(2, 7))
+    weight = build.rng.normal(size=(width, channels, 3, 3)).astype(build.dtype) / 3
+    value = build.add("Conv", value, build.weight(weight), pads=[1, 1, 1, 1])
+    value = build.add(str(build.rng.choice(ACTIVATIONS[build.dtype])), value)
+    pooled = build.add("GlobalAveragePool", value)
+    return build.add("Flatten", pooled, axis=1), width
+
+
 def _tail(build: _Builder, value: str, width: int, classes: int) -> tuple[list[str], str]:
     """The graph's outputs, and how the user reads the first."""
     rng = build.rng
@@ -102,29 +112,32 @@ def draw_graph(rng: Rng) -> Case:
 
 
 def _draw(rng: Rng) -> Case:
-    classes, width, dtype = int(rng.choice([0, 2, 2, 3, 5])), int(rng.integers(3, 9)), str(rng.choice(list(TYPES)))
+    classes, dtype = int(rng.choice([0, 2, 2, 3, 5])), str(rng.choice(list(TYPES)))
+    image = dtype == "float32" and rng.random() < 0.25
+    shape = (int(rng.choice([1, 3])), 8, 8) if image else (int(rng.integers(3, 9)),)
     build = _Builder(rng, dtype)
     entry = build.name()
-    value, out = _body(build, entry, width)
+    value, out = _convolutions(build, entry, shape[0]) if image else (entry, shape[0])
+    value, out = _body(build, value, out)
     outputs, reading = _tail(build, value, out, classes)
-    model = _model(build, entry, width, outputs)
-    x = rng.normal(size=(sum(ROWS), width)).astype(dtype)
+    model = _model(build, entry, shape, outputs)
+    x = rng.normal(size=(sum(ROWS), *shape)).astype(dtype)
     answers = _answers(model, x)
     own = _read(answers, reading)
     y = own + 0.1 * np.std(own) * rng.normal(size=len(own)) if reading == "value" else _noisy(rng, own)
     ends = np.cumsum([0, *ROWS])
     data = tuple((x[a:b], y[a:b]) for a, b in itertools.pairwise(ends))
-    name = f"{reading} {dtype}: {entry} -> " + ", ".join(f"{n.op_type} {n.output[0]}" for n in build.nodes)
+    name = f"{reading} {dtype}{list(shape)}: {entry} -> " + ", ".join(f"{n.op_type} {n.output[0]}" for n in build.nodes)
     return Case(name, model, data, classes > 0, data[1][0], own[ends[1] : ends[2]])
 
 
-def _model(build: _Builder, entry: str, width: int, outputs: list[str]) -> bytes:
+def _model(build: _Builder, entry: str, shape: tuple[int, ...], outputs: list[str]) -> bytes:
     rng, kind = build.rng, TYPES[build.dtype]
     batch: Any = rng.choice(["n", "batch", "x"])
     infos = [helper.make_tensor_value_info(name, kind, ["rows", "columns"]) for name in outputs[:1]]
     infos += [helper.make_tensor_value_info(name, TensorProto.INT64, ["rows"]) for name in outputs[1:]]
     graph = helper.make_graph(
-        build.nodes, "graph", [helper.make_tensor_value_info(entry, kind, [str(batch), width])], infos, build.weights
+        build.nodes, "graph", [helper.make_tensor_value_info(entry, kind, [str(batch), *shape])], infos, build.weights
     )
     opset = int(rng.choice([11, 13, 15, 17, 19, 21]))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,10 +127,49 @@ def draw_pipeline(rng: Rng) -> Case:
     middle += [extra[rng.integers(3)]] if rng.random() < 0.3 else []
     head = [] if prepare is None else [("prepare", prepare)]
     model = Pipeline([*head, *middle, ("model", estimator)]) if head or middle else estimator
-    train, val, test = _split(x, y)
+    kept = _keep(rng, x, y)
+    train, val, test = _split(kept.x, kept.y)
     model.fit(*train)
     own = np.asarray(model.predict(val[0]))
-    return Case(f"{_told(x)} {model}".replace("\n", " "), model, (train, val, test), classify, val[0], own)
+    name = f"{kept.form} {_told(kept.x)} {model}".replace("\n", " ")
+    return Case(name, model, (train, val, test), classify, val[0], own, kept.store, kept.options)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows and target as the user has them once they are kept in `form`, and how to keep them so."""
+
+    form: str
+    x: Any
+    y: Any
+    store: Callable[[Path], Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _keep(rng: Rng, x: Any, y: Any) -> Kept:
+    """Pairs of splits, one frame or file with a column that tells the splits, or a dict of columns."""
+    form = str(rng.choice(["pairs", "pairs", "frame", "parquet", "csv"])) if isinstance(x, pd.DataFrame) else "pairs"
+    if form == "pairs" or (form == "csv" and "NA" in set(np.asarray(y).tolist())):  # a CSV's reader takes it as missing
+        return Kept("pairs", x, y)
+    whole = x.assign(label=np.asarray(y), part=np.repeat(["train", "val", "test"], ROWS))
+    options = {"target": "label", "split": "part"}
+    if form == "frame":
+        return Kept(form, x, whole["label"], lambda _: whole, options)
+    with tempfile.TemporaryDirectory() as folder:
+        read = _read_back(_write(whole, Path(folder), form))
+    store = partial(_write, whole, form=form)
+    return Kept(form, read.drop(columns=["label", "part"]), read["label"], store, options)
+
+
+def _write(frame: pd.DataFrame, folder: Path, form: str) -> Path:
+    path = folder / f"rows.{form}"
+    frame.to_parquet(path) if form == "parquet" else frame.to_csv(path, index=False)
+    return path
+
+
+def _read_back(path: Path) -> pd.DataFrame:
+    """As users read it."""
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 
 def draw_array(rng: Rng, n: int) -> tuple[Any, None, Any]:
