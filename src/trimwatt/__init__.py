@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trimwatt._api import Study, optimize
+    from trimwatt._api import Study
+    from trimwatt._optimize import optimize
     from trimwatt.compare.api import compare
     from trimwatt.energy import Energy, Reading
     from trimwatt.errors import InputError, TrimwattError
@@ -36,7 +37,7 @@ _HOMES = {
     "load": "trimwatt.runtime.deployed",
     "meter": "trimwatt.meter.session",
     "metered": "trimwatt.meter.session",
-    "optimize": "trimwatt._api",
+    "optimize": "trimwatt._optimize",
 }
 
 __all__ = [

@@ -11,6 +11,7 @@ from trimwatt import report as reports
 from trimwatt.errors import InputError
 from trimwatt.runtime import deployed
 from trimwatt.study import study as studies
+from trimwatt.study.start import Start
 from trimwatt.trial import Trial
 
 if TYPE_CHECKING:
@@ -54,14 +55,7 @@ class Study(studies.Study):
         return reports.snippet(self.to_dict())
 
 
-def optimize(model: Any = None, **options: Any) -> Study:
-    """Find the model that does the job for the least energy; see `trimwatt.study.study.optimize` for all options.
-
-    model: a torch module, a scikit-learn estimator or pipeline, the path of an ONNX file, "package.module:callable" or
-    a Workload; None where there are only data. data: a path, a dict of arrays, or (train, val, test), each (x, y).
-    The study's folder gets study.json, report.html and artifact/. Raises InputError for what cannot be used.
-    """
-    done = studies.optimize(model, **options)
-    study = Study(done.folder, done.to_dict())
-    reports.write(study.to_dict(), study.folder)
-    return study
+def run(model: Any, start: Start, **options: Any) -> Study:
+    """See `trimwatt._optimize.optimize`; its cost counts from `start` on."""
+    done = studies.optimize(model, **options, start=start, pages=reports.prepare)
+    return Study(done.folder, done.to_dict(), done.pages)

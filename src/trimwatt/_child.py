@@ -13,6 +13,7 @@ import pickle
 import signal
 import socket
 import sys
+import time
 import traceback
 import warnings
 from multiprocessing.connection import Connection
@@ -21,6 +22,8 @@ from typing import Any
 from trimwatt.errors import TrimwattError
 
 _PR_SET_PDEATHSIG = 1
+# bytes in which the fork server says when it was ready
+READY = 24
 
 
 def end_with_parent(parent: int) -> None:
@@ -90,7 +93,8 @@ def zygote(fd: int) -> None:
     for module in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    control.sendall(b"r")
+    # the clock that all processes share
+    control.sendall(f"{time.monotonic():<{READY}.6f}".encode())
     while True:
         command, fds, _, _ = socket.recv_fds(control, 32, 1)
         if not command:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from trimwatt._child import READY
 from trimwatt._lookup import package_folder, search_path
 from trimwatt.errors import TrialFailed, TrialStopped
 from trimwatt.units import seconds, size
@@ -81,15 +82,27 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         with theirs, open(os.devnull, "wb") as nowhere:
             self._process = _python("zygote", theirs.fileno(), nowhere)
-        self._control = ours
+        self.pid = self._process.pid
+        self._control, self._began_s = ours, time.monotonic()
         data = pickle.dumps((os.getpid(), search_path(), list(modules)))
         ours.sendall(f"{len(data):<16}".encode() + data)
-        self._ready = False
+        self._ready_s: float | None = None
 
     def _wait_ready(self) -> None:
-        if not self._ready and self._control.recv(1) != b"r":
+        if self._ready_s is not None:
+            return
+        told = self._control.recv(READY, socket.MSG_WAITALL)
+        if len(told) < READY:
             raise TrialFailed("the fork server did not start")
-        self._ready = True
+        self._ready_s = float(told)
+
+    def ready_after_s(self) -> float | None:
+        """How long it took to start, in seconds, once it is ready; None where it did not come to that."""
+        try:
+            self._wait_ready()
+        except (OSError, ValueError, TrialFailed):
+            return None
+        return None if self._ready_s is None else max(0.0, self._ready_s - self._began_s)
 
     def fork(self, fd: int) -> int:
         """The pid of a new worker that serves the other end of `fd`; raises TrialFailed where the server is gone."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from trimwatt.energy import Energy
 
 Status = Literal["done", "failed", "skipped", "stopped"]
+Stage = Literal["prepare", "train", "compress", "export", "evaluate", "measure", "report"]
 FloorTest = Literal["proven", "not_disproven", "failed"]
 
 
@@ -96,23 +97,34 @@ class Trial:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """Energy booked to a stage; `trial` is the first trial that needed it, None for the study as a whole."""
+    """Energy booked to a stage; `trial` is the first trial that needed it, None for the study as a whole.
 
-    stage: Literal["prepare", "train", "compress", "evaluate", "measure", "export"]
+    duration_s: wall seconds, which add up over the entries of a study. overlap_s: wall seconds for which it went on
+    beside other entries; they are in those entries' `duration_s` and not in its own.
+    """
+
+    stage: Stage
     trial: str | None
     energy: Energy
     cpu_s: float
     duration_s: float
     step: str | None = None
+    overlap_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "stage": self.stage, "trial": self.trial, **self.energy.to_dict(),
-            "cpu_s": self.cpu_s, "duration_s": self.duration_s, "step": self.step,
+            "cpu_s": self.cpu_s, "duration_s": self.duration_s, "step": self.step, "overlap_s": self.overlap_s,
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LedgerEntry:
         return cls(
-            data["stage"], data["trial"], Energy.from_dict(data), data["cpu_s"], data["duration_s"], data.get("step")
+            data["stage"],
+            data["trial"],
+            Energy.from_dict(data),
+            data["cpu_s"],
+            data["duration_s"],
+            data.get("step"),
+            data.get("overlap_s", 0.0),
         )

@@ -20,6 +20,7 @@ LEVELS = (
     ("gate", {"gate"}),
     ("output", {"report", "integrations"}),
     ("python", {"_api"}),
+    ("call", {"_optimize"}),
     ("edge", {"commands", "testing"}),
     ("face", {"__init__", "__main__"}),
 )

@@ -28,9 +28,16 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A study by the command line, and what the system says that the command took."""
     folder = tmp_path_factory.mktemp("study") / "out"
-    done = optimize(data=digits, baseline="forest", techniques="runtime,classical", budget="4min", output=folder)
-    return {"folder": folder, **json.loads((done.folder / "study.json").read_text())}
+    started = time.monotonic()
+    process = subprocess.Popen(_command(digits, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read() if process.stderr else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    took = {"cpu_s": used.ru_utime + used.ru_stime, "wall_s": time.monotonic() - started}
+    return {"folder": folder, "took": took, **json.loads((folder / "study.json").read_text())}
 
 
 def test_the_study_names_what_it_found(study: dict[str, Any]) -> None:
@@ -55,6 +62,26 @@ def test_every_joule_has_an_interval_an_origin_and_a_stage(study: dict[str, Any]
             "mixed",
         )
     assert study["total"]["joules"] == pytest.approx(sum(entry["joules"] for entry in study["ledger"]))
+
+
+def test_the_ledger_holds_all_that_the_command_used(study: dict[str, Any]) -> None:
+    """Within 2 %, a tick for each process, and what the last entry says it may be wrong by: all of itself."""
+    entries, took = study["ledger"], study["took"]
+    last, ticks_s = entries[-1], 0.01 * (4 * len(study["trials"]) + 10)
+    assert last["stage"] == "report" and "estimated" in last["step"]
+    for name, whole_s in (("cpu_s", took["cpu_s"]), ("duration_s", took["wall_s"])):
+        booked_s = sum(entry[name] for entry in entries)
+        assert abs(booked_s - whole_s) <= 0.02 * whole_s + ticks_s + last[name]
+    assert study["duration_s"] == pytest.approx(sum(entry["duration_s"] for entry in entries))
+    assert {"prepare", "report"} <= {entry["stage"] for entry in entries}
+    assert (study["folder"] / "report.html").is_file() and (study["folder"] / "artifact" / "README.md").is_file()
+
+
+def test_the_report_tells_the_final_figures(study: dict[str, Any]) -> None:
+    page = (study["folder"] / "report.html").read_text()
+    embedded = json.loads(page.partition('type="application/json"')[2].partition(">")[2].partition("</script")[0])
+    assert embedded["total"] == study["total"] and embedded["ledger"] == study["ledger"]
+    assert embedded["verdict"] == study["verdict"]
 
 
 def test_pay_back_is_cost_over_saving(study: dict[str, Any]) -> None:

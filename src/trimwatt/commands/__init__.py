@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trimwatt.commands import check, compare, demo, doctor, measure, optimize, predict, report
+from trimwatt.commands import _study, check, compare, demo, doctor, measure, optimize, predict, report
 from trimwatt.errors import TrimwattError
 
 __all__ = ["app", "main"]
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments: those after the program's name, sys.argv's by default. Exit codes: 0 ok, 1 a gate failed, 2 usage or
     input, 3 a required sensor is absent, 4 inconclusive under --strict, 130 interrupted.
     """
+    _study.is_process = arguments is None
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
         code = _group().main(given or ["--help"], prog_name="trimwatt", standalone_mode=False)

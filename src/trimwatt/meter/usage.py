@@ -129,6 +129,11 @@ def _tree_of(pid: int) -> float:
     return _living(str(pid)) + sum(_living(child) for child in _descendants(str(pid)))
 
 
+def process_cpu_s(pid: int) -> float:
+    """CPU seconds of a child of this process, and of what it has waited for; 0 where the system does not tell."""
+    return _living(str(pid)) if sys.platform == "linux" else 0.0
+
+
 def tree_pids(pid: int | None = None) -> frozenset[int]:
     """A process and its descendants; this one where none is named."""
     top = os.getpid() if pid is None else pid

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["put", "save", "snippet", "write"]
+if TYPE_CHECKING:
+    from trimwatt.report.html import Figures
+
+__all__ = ["prepare", "put", "save", "snippet", "write"]
 
 
 def put(path: Path, text: str) -> Path:
@@ -22,11 +26,11 @@ def put(path: Path, text: str) -> Path:
     return path
 
 
-def save(study: dict[str, Any], path: Path) -> Path:
+def save(study: dict[str, Any], path: Path, figures: Figures | None = None) -> Path:
     """Write the report of `study` to `path`."""
     from trimwatt.report import html
 
-    return put(path, html.render(study))
+    return put(path, html.render(study, figures))
 
 
 def snippet(study: dict[str, Any]) -> str:
@@ -36,11 +40,19 @@ def snippet(study: dict[str, Any]) -> str:
     return html.snippet(study)
 
 
-def write(study: dict[str, Any], folder: Path) -> list[Path]:
+def prepare(study: dict[str, Any], folder: Path) -> Callable[[dict[str, Any]], list[Path]]:
+    """Draw what does not depend on the study's own cost; what is returned is `write`, for when that cost is known."""
+    from trimwatt.report import html
+
+    figures = html.draw_found(study)
+    return lambda final: write(final, folder, figures)
+
+
+def write(study: dict[str, Any], folder: Path, figures: Figures | None = None) -> list[Path]:
     """Write `report.html`, and the model card `artifact/README.md` where there is an artifact; return their paths."""
     from trimwatt.report import cards
 
-    written = [save(study, folder / "report.html")]
+    written = [save(study, folder / "report.html", figures)]
     manifest = folder / "artifact" / "manifest.json"
     if manifest.is_file():
         card = cards.card(study, json.loads(manifest.read_text(encoding="utf-8")))

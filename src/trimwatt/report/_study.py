@@ -12,7 +12,7 @@ from trimwatt.report import _text
 
 Study = dict[str, Any]
 Row = dict[str, Any]
-STAGES = ("prepare", "train", "compress", "evaluate", "measure", "export")
+STAGES = ("prepare", "train", "compress", "evaluate", "measure", "export", "report")
 
 
 def trials(study: Study) -> list[Row]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -19,16 +21,25 @@ if TYPE_CHECKING:
 Study = dict[str, Any]
 
 
-def render(study: Study) -> str:
+@dataclass(frozen=True)
+class Figures:
+    """Figures that were drawn, as markup; missing: what to install where they could not be."""
+
+    drawn: dict[str, Any]
+    missing: str | None = None
+
+
+def render(study: Study, found: Figures | None = None) -> str:
     """The page for `study`, whole in itself: style and figures inline, scripts none, study.json embedded.
 
-    Without the extra `report` its figures are left out, and the page says how to get them.
+    Without the extra `report` its figures are left out, and the page says how to get them. found: what
+    `draw_found` gave for this study, if it was called before.
     """
     style = _style()
-    figures, missing = _figures(study)
+    shown = _draw(study) if found is None else _draw_took(study, found)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _templates().get_template("report.html.j2").render(
-        study=study, s=_study, t=_text, style=style, style_digest=digest, figures=figures, missing=missing,
+        study=study, s=_study, t=_text, style=style, style_digest=digest, figures=shown.drawn, missing=shown.missing,
         embedded=embedded(study), facts=_facts, title=title(study),
     )  # fmt: skip
 
@@ -54,16 +65,31 @@ def _style() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme:dark){{{dark}}}\n{css}"
 
 
-def _figures(study: Study) -> tuple[dict[str, Any], str | None]:
+def draw_found(study: Study) -> Figures:
+    """The figures that do not depend on what the study took, and the template made ready."""
+    from trimwatt.report import figures
+
+    _templates().get_template("report.html.j2")
+    return _draw(study, figures.FOUND)
+
+
+def _draw_took(study: Study, found: Figures) -> Figures:
+    from trimwatt.report import figures
+
+    return found if found.missing else Figures({**found.drawn, **_draw(study, figures.TOOK).drawn})
+
+
+def _draw(study: Study, names: Sequence[str] | None = None) -> Figures:
     import markupsafe
 
     from trimwatt.report import figures
 
     try:
-        # the drawings escape what they were given; they are markup from here on
-        return {name: markupsafe.Markup(drawn) for name, drawn in figures.drawings(study).items()}, None  # noqa: S704
+        drawn = figures.drawings(study, names or (*figures.FOUND, *figures.TOOK))
     except MissingExtra as error:
-        return {}, str(error)
+        return Figures({}, str(error))
+    # the drawings escape what they were given; they are markup from here on
+    return Figures({name: markupsafe.Markup(figure) for name, figure in drawn.items()})  # noqa: S704
 
 
 def embedded(study: Study) -> Any:

@@ -59,11 +59,10 @@ class Engine:
 
     def __init__(
         self, workload: Workload, options: Options, folder: Path, workshop: Workshop, bench: Bench,
-        ledger: Ledger, store: Store, event: Event, started: float,
+        ledger: Ledger, store: Store, event: Event,
     ) -> None:  # fmt: skip
         self.workload, self.options, self.folder = workload, options, folder
         self.workshop, self.bench, self.ledger, self.store, self.event = workshop, bench, ledger, store, event
-        self.started = started
         kept = [Trial.from_dict(trial) for trial in store.trials()]
         self.trials: list[Trial] = [trial for trial in kept if trial.status != "stopped"]
         self._count = len(kept)
@@ -83,8 +82,8 @@ class Engine:
     def unspent_s(self) -> float:
         """Seconds that the budget still pays for, all in all."""
         if self.options.budget.kind == "s":
-            return self.options.budget.amount - (time.monotonic() - self.started)
-        spent = self.ledger.total
+            return self.options.budget.amount - (time.monotonic() - self.ledger.start.time_s)
+        spent = self.ledger.total()
         return (self.options.budget.amount - (spent.joules if spent else 0.0)) / self._power_w(spent)
 
     def _reserve_s(self) -> float:
@@ -119,11 +118,12 @@ class Engine:
             return trial
         place = self._place(trial.id)
         known = stored is not None and weights.restore(self, candidate, place)
-        made = self.workshop.make(candidate.recipe, candidate.runtime, place, limit_s)
+        with self.ledger.booking("prepare", trial.id, "worker process"):
+            made = self.workshop.make(candidate.recipe, candidate.runtime, place, limit_s)
+            self.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
         self.artifacts[trial.id] = made.whole()
         if not known:
             weights.keep(self, candidate, place)
-        self.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
         return replace(trial, cost=made.cost, parameters=made.outcome.parameters, macs=made.outcome.macs)
 
     def _baseline_measured(self, trial: Trial, stored: Trial | None) -> Found:
@@ -166,10 +166,11 @@ class Engine:
         """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""
         self.event("stage", text=candidate.name)
         trial, limit_s = self._new(candidate), self._patience_s(candidate)
-        before = self.ledger.meter.mark()
-        made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
-        self.ledger.book(trial.id, made.outcome.usages)
-        self.ledger.rest(before, made.outcome.usages, trial.id)
+        with self.ledger.booking("prepare", trial.id, "worker process") as rest:
+            made = self.workshop.make(candidate.recipe, candidate.runtime, self._place(trial.id), limit_s)
+            self.ledger.book(trial.id, made.outcome.usages)
+            if made.outcome.artifact is None:
+                rest.step = "worker process, with what it did not finish"
         trial = replace(
             trial, family=candidate.family(self.candidates[found.baseline.id]), cost=made.cost,
             parameters=made.outcome.parameters, macs=made.outcome.macs,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
 
 import psutil
@@ -16,11 +14,10 @@ import psutil
 from trimwatt import _imports, input, recipe, units
 from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
-from trimwatt.meter import pick
-from trimwatt.meter._base import Mark, Meter
+from trimwatt.meter import pick, usage
 from trimwatt.scenario import Scenario
 from trimwatt.store import Store, open_store
-from trimwatt.study import deliver, fingerprint, settle, setup
+from trimwatt.study import conclude, fingerprint, settle, setup
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.candidate import Candidate
@@ -28,7 +25,7 @@ from trimwatt.study.engine import Engine
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
 from trimwatt.study.space import Space
-from trimwatt.study.summary import plain, summarize
+from trimwatt.study.start import Start
 from trimwatt.study.workshop import Workshop
 from trimwatt.trial import LedgerEntry, Trial
 from trimwatt.workload import Data, Workload
@@ -50,10 +47,10 @@ class Silent:
 
 
 class Study:
-    """A finished study: `to_dict()` is study.json."""
+    """A finished study: `to_dict()` is study.json; `pages` are the files that were written for people to read."""
 
-    def __init__(self, folder: Path, summary: dict[str, Any]) -> None:
-        self.folder, self._summary = folder, summary
+    def __init__(self, folder: Path, summary: dict[str, Any], pages: Sequence[Path] = ()) -> None:
+        self.folder, self._summary, self.pages = folder, summary, list(pages)
 
     def to_dict(self) -> dict[str, Any]:
         return self._summary
@@ -79,14 +76,16 @@ def optimize(
     budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
     techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
     strict: bool = False, bold: bool = False, train: bool = False, progress: Any = None,
+    start: Start | None = None, pages: conclude.Pages | None = None,
 ) -> Study:  # fmt: skip
     """Find the model that does the job for the least energy; what it finds is in `Study.folder`.
 
-    Raises InputError, having written nothing, for what cannot be used.
+    start: from when on its cost and its budget count; None is this call. pages: what writes the report, so that the
+    study's cost includes it. Raises InputError, having written nothing, for what cannot be used.
     """
-    started, meter = monotonic(), pick.pick()
+    start = start or Start.now()
+    ledger = Ledger(pick.pick(), start)
     data = tuple(data) if isinstance(data, list) else data
-    opened = meter.mark()
     for module, extra in (
         ("onnxruntime", "onnx"),
         ("skl2onnx", "onnx"),
@@ -125,35 +124,25 @@ def optimize(
         space = Space(base, first, techniques)
         watch.event(
             "start", data=rows.name, rows={n: len(getattr(rows, n)) for n in ("train", "val", "test")},
-            baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=meter.origin,
+            baseline=first.name, budget=str(options.budget), metric=base.quality.name, origin=ledger.meter.origin,
             budget_s=options.budget.amount if options.budget.kind == "s" else None,
         )  # fmt: skip
         with folders.Place(folder, resume) as place:
-            return _run(base, options, first, space, place, server, watch.event, Opened(started, meter, opened))
-
-
-@dataclass(frozen=True)
-class Opened:
-    """When the study began, by the clock and by the meter."""
-
-    started: float
-    meter: Meter
-    mark: Mark
+            return _run(base, options, first, space, place, server, watch.event, ledger, pages)
 
 
 def _run(
     base: Workload, options: Options, first: Candidate, space: Space, place: folders.Place, server: ForkServer | None,
-    event: Any, opened: Opened,
+    event: Any, ledger: Ledger, pages: conclude.Pages | None,
 ) -> Study:  # fmt: skip
-    folder, meter = place.folder, opened.meter
+    folder = place.folder
     with contextlib.closing(open_store(folder)) as store:
         _same_study(store, options, base, first)
         memory = 0.8 * psutil.virtual_memory().available
         workshop = Workshop(base, folder / "work", server, memory)
-        bench = Bench(base, meter, Floor(options.max_drop, options.floor), memory)
-        ledger = Ledger(meter, [LedgerEntry.from_dict(entry) for entry in store.ledger()])
-        ledger.since(opened.mark, "prepare", "data, model and worker processes")
-        engine = Engine(base, options, folder, workshop, bench, ledger, store, event, opened.started)
+        bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
+        _open_ledger(ledger, store, server)
+        engine = Engine(base, options, folder, workshop, bench, ledger, store, event)
         try:
             found = engine.run_baseline(first)
             place.settle()
@@ -161,15 +150,23 @@ def _run(
             engine.search(space, found)
             settle.decide(engine, found)
             settle.confirm(engine, found)
-            summary = plain(summarize(engine, found))
-            artifact = deliver.hand_over(engine, found, summary)
         finally:
             bench.close()
             folders.tidy(folder)
-    summary["artifact"] = artifact and artifact.name
-    folders.write_json(folder / "study.json", summary)
-    event("end", verdict=summary["verdict"])
-    return Study(folder, summary)
+        if server is not None:
+            server.close()
+        return Study(folder, *conclude.conclude(engine, found, pages))
+
+
+def _open_ledger(ledger: Ledger, store: Store, server: ForkServer | None) -> None:
+    """Go on from what earlier runs booked, and keep what this one used until now."""
+    ledger.resume([LedgerEntry.from_dict(entry) for entry in store.ledger()])
+    if server is not None and (took_s := server.ready_after_s()) is not None:
+        step = "start of the process that workers come from"
+        ledger.book_beside("prepare", step, usage.process_cpu_s(server.pid), took_s)
+    ledger.keep = lambda entries: store.add_entries([entry.to_dict() for entry in entries])
+    ledger.keep(ledger.take_pending())
+    ledger.turn_to("prepare", "between the steps")
 
 
 def _parsed(value: str | float | None, parse: Callable[[str], float]) -> float | None:

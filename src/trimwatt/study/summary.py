@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from trimwatt import input
@@ -17,11 +16,9 @@ SCHEMA = "trimwatt/study/1"
 
 
 def summarize(engine: Engine, found: Found) -> dict[str, Any]:
-    """study.json."""
+    """study.json, but for what `settle_accounts` adds."""
     base, options = engine.workload, engine.options
     trials = rivalry.placed(engine)
-    total = engine.ledger.total
-    pay = recommend.pay_back(found.baseline, found.recommended or found.baseline, total)
     chosen = found.recommended
     test = engine.bench.test_of_host
     return {
@@ -46,15 +43,29 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "confirmed": found.confirmed,
         "tied": found.tied,
         "finals": found.finals,
-        "verdict": verdict.sentence(found, options, pay, chosen.floor_margin if chosen else None),
+        "verdict": None,
         "exit_code": exit_code(found, options, trials),
         "trials": [trial.to_dict() for trial in trials],
-        "ledger": [entry.to_dict() for entry in engine.ledger.entries],
-        "total": total and total.to_dict(),
-        "duration_s": time.monotonic() - engine.started,
-        "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
+        "ledger": [],
+        "total": None,
+        "duration_s": None,
+        "payback": None,
         "untried": found.untried,
         "warnings": verdict.warnings(base, found, engine.ledger.meter.origin) + _host_warnings(test),
+    }
+
+
+def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
+    """What of study.json depends on the cost of the study until now."""
+    ledger, chosen = engine.ledger, found.recommended
+    total = ledger.total()
+    pay = recommend.pay_back(found.baseline, chosen or found.baseline, total)
+    return {
+        "verdict": verdict.sentence(found, engine.options, pay, chosen.floor_margin if chosen else None),
+        "ledger": [entry.to_dict() for entry in ledger.entries],
+        "total": total and total.to_dict(),
+        "duration_s": ledger.duration_s(),
+        "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
     }
 
 

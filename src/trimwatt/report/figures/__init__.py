@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from trimwatt.report.figures.theme import STAND_IN, to_variables
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["before_after", "drawings", "ledger", "payback", "save", "scatter", "svg"]
+__all__ = ["FOUND", "TOOK", "before_after", "drawings", "ledger", "payback", "save", "scatter", "svg"]
 
 
 def _convert() -> Any:
@@ -49,9 +50,16 @@ def save(chart: alt.TopLevelMixin, path: Path) -> Path:
     return path
 
 
-def drawings(study: dict[str, Any]) -> dict[str, str]:
-    """Every figure that this study has data for, as SVG for a page; raises MissingExtra without the extra `report`."""
+# those that say what the study found do not change with what it took in the end
+FOUND, TOOK = ("scatter", "before_after"), ("ledger", "payback")
+
+
+def drawings(study: dict[str, Any], names: Sequence[str] = (*FOUND, *TOOK)) -> dict[str, str]:
+    """The figures `names` that this study has data for, as SVG for a page.
+
+    Raises MissingExtra without the extra `report`.
+    """
     _convert()
     makers = {"scatter": scatter, "before_after": before_after, "ledger": ledger, "payback": payback}
-    charts = {name: maker(study, STAND_IN) for name, maker in makers.items()}
+    charts = {name: makers[name](study, STAND_IN) for name in names}
     return {name: svg(chart, name) for name, chart in charts.items() if chart is not None}
