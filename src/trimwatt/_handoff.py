@@ -8,17 +8,26 @@ else put there is refused before a byte of it is interpreted.
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trimwatt.errors import TrimwattError
+from trimwatt import _portable
+from trimwatt.errors import InputError, TrimwattError
+
+_DEPTH = 6
 
 
 def write(value: Any, path: Path) -> str:
-    """Write `value` to `path` and return its sha256, to be kept in memory only."""
-    import cloudpickle
+    """Write `value` to `path` and return its sha256, to be kept in memory only.
 
-    data: bytes = cloudpickle.dumps(value)
+    Raises InputError, naming the attribute, where something in it cannot leave this process.
+    """
+    try:
+        data = dump(value)
+    except Exception as error:  # pickle passes on whatever an object's own methods raise
+        raise InputError(refuse(value, error)) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -32,3 +41,62 @@ def read(path: Path, digest: str) -> Any:
     if hashlib.sha256(data).hexdigest() != digest:
         raise TrimwattError(f"{path.name} is not what this run wrote; it was not loaded")
     return pickle.loads(data)  # noqa: S301 - written by this run, checked above
+
+
+def dump(value: Any) -> bytes:
+    """`value` as bytes for `read` in another process."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, item: Any) -> Any:
+            found = _portable.replacement(item)
+            return super().reducer_override(item) if found is NotImplemented else found
+
+    file = io.BytesIO()
+    Pickler(file).dump(value)
+    return file.getvalue()
+
+
+def refuse(value: Any, error: Exception) -> str:
+    """In one line why `value` cannot be handed to another process, and what to do."""
+    text = str(error).strip()
+    why = text.splitlines()[0][:120] if text else type(error).__name__
+    place = _culprit(value)
+    where = f", which holds {place}" if place else ""
+    return (
+        f"the model is trained and measured in processes of its own, and cannot be handed to them{where}: {why}; "
+        "take that out of it, or let package.module:callable build a model without it"
+    )
+
+
+def _culprit(value: Any) -> str:
+    """The deepest attribute that cannot be written, as a path such as model.head.log."""
+    path: list[str] = []
+    for _ in range(_DEPTH):
+        found = next(((name, part) for name, part in _parts(value) if not _writable(part)), None)
+        if found is None:
+            break
+        path.append(found[0])
+        value = found[1]
+    return ".".join(path)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((str(key), part) for key, part in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((str(i), part) for i, part in enumerate(value))
+    else:
+        state = getattr(value, "__dict__", {})
+        # what a network keeps its inner modules in is an attribute of its own, whose name tells nobody anything
+        modules = state.get("_modules")
+        yield from modules.items() if isinstance(modules, dict) else ()
+        yield from ((name, part) for name, part in state.items() if name != "_modules")
+
+
+def _writable(value: Any) -> bool:
+    try:
+        dump(value)
+    except Exception:  # whatever it was, it is what is looked for
+        return False
+    return True

@@ -103,8 +103,8 @@ def _stratified_order(codes: Array, rng: np.random.Generator) -> Array:
 class Decide:
     """Turns probabilities into labels.
 
-    classes: label of each column. threshold: probability in (0, 1) from which the `positive` column of two is
-    chosen; None takes the most probable class.
+    classes: label of each column: those of the data, then any others that a given model knows. threshold: probability
+    in (0, 1) from which the `positive` column of two is chosen; None takes the most probable class.
     """
 
     classes: tuple[Any, ...]
@@ -123,6 +123,14 @@ class Decide:
         return np.asarray(np.asarray(self.classes)[self.codes(probabilities)])
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the user says of a given model. outputs: what its columns mean. classes: which class each stands for."""
+
+    outputs: Outputs | None = None
+    classes: tuple[Any, ...] | None = None
+
+
 class Prepare(Protocol):
     """Fitted preprocessing: from rows as stored to the float32 array a model takes. Picklable, exportable to ONNX."""
 
@@ -139,8 +147,8 @@ class Workload:
 
     model: in the form that `form` names: a torch module, a scikit-learn estimator, or serialized ONNX bytes whose
     one input is `prepare`'s output (or the rows as stored, where prepare is None). outputs: what the model gives:
-    logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column the class code
-    it stands for; None is 0..k-1 in order. trainer: the step that trains the model, where it comes untrained.
+    logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column its place in
+    `answers`; None is 0..k-1 in order. trainer: the step that trains the model, where it comes untrained.
     """
 
     data: Data | None = None
@@ -172,13 +180,17 @@ class Workload:
         return self.metric
 
     @property
+    def answers(self) -> tuple[Any, ...]:
+        """Every label that can be answered: the classes of the data, then those that only the model given knows."""
+        return self.decide.classes if self.decide is not None else self.rows.classes or ()
+
+    @property
     def needs_threshold(self) -> bool:
         """Whether labels of two classes are judged by a metric that a threshold can raise."""
-        classes = self.rows.classes
-        return self.quality.name == "f1" and classes is not None and len(classes) == 2
+        return self.quality.name == "f1" and self.rows.classes is not None and len(self.answers) == 2
 
     def probabilities(self, raw: Array) -> Array:
-        """What the model gave, as probabilities (n, k) in the order of the classes, or values (n,)."""
+        """What the model gave, as probabilities (n, k) in the order of `answers`, or values (n,)."""
         if self.outputs == "values":
             return np.asarray(raw, dtype=np.float64).reshape(len(raw), -1)[:, 0]
         scores = np.asarray(raw, dtype=np.float32).reshape(len(raw), -1)
@@ -187,7 +199,7 @@ class Workload:
             scores = _softmax(scores)
         if self.class_columns is None:
             return scores
-        full = np.zeros((len(scores), len(self.rows.classes or ())), dtype=np.float32)
+        full = np.zeros((len(scores), len(self.answers)), dtype=np.float32)
         full[:, list(self.class_columns)] = scores
         return full
 

@@ -197,7 +197,7 @@ def _external() -> bytes:
         (
             _linear(),
             {"classes": ("a", "b", "c", "d")},
-            r"4 classes: for 64 rows came out float32 \(64, 3\); wanted float \(n, 4\)",
+            r"4 classes: for 240 rows came out float32 \(240, 3\); wanted float \(n, 4\)",
         ),
         (_linear(), {"classes": None}, "the task is regression"),
         (

@@ -107,7 +107,7 @@ def test_fitting_leaves_rows_for_the_threshold() -> None:
         (lambda w, y: LinearRegression().fit(w.rows.train.x, w.rows.train.y), "the task is classification, and Lin"),
         (
             lambda w, y: _quick().fit(w.rows.train.x, np.char.add(y, "!")),
-            r"fitted on classes 'a!', 'b!', 'c!', the data have 'a', 'b', 'c'",
+            r"knows classes 'a!', 'b!', 'c!', the data have 'a', 'b', 'c'",
         ),
         (
             lambda w, y: _quick().fit(w.rows.train.x[:, :9], y),

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "trimwatt"
 
 # one line is one level; a name may use what stands above it, and its own kind
 LEVELS = (
-    ("base", {"errors", "units", "_imports", "_lookup", "_handoff", "_process", "_child"}),
+    ("base", {"errors", "units", "_imports", "_lookup", "_handoff", "_portable", "_process", "_child"}),
     ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),
     ("evidence", {"compare", "profile"}),

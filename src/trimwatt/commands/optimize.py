@@ -26,6 +26,8 @@ _SOURCE = typer.Argument(
     help="Data: .csv, .tsv, .parquet, .npz, a folder or .zip of class folders of images, or package.module:callable. "
     "With --data: a model, as .onnx or package.module:callable.",
 )
+_OUTPUTS = "What the MODEL answers with, where rows cannot tell: logits, probabilities or values."
+_CLASSES = "File that names the class of each output of the MODEL: one per line, or JSON."
 _BASELINE = "What to compare with where no model is given: a technique such as forest or linear."
 _TECHNIQUES = "all, or some of runtime, inputs, prune, quantize, classical, train, architecture."
 _METRIC = "accuracy, f1, auc, mae, rmse, r2, mase or package.module:callable."
@@ -40,6 +42,8 @@ def optimize(
     time: Annotated[str | None, _given("Column to split by: the latest rows test.")] = None,
     val_from: Annotated[str, _given("Where missing validation rows are cut from: train or test.")] = "train",
     task: Annotated[str, _given("auto, classification or regression.")] = "auto",
+    outputs: Annotated[str | None, _given(_OUTPUTS)] = None,
+    classes: Annotated[Path | None, _given(_CLASSES)] = None,
     train: Annotated[bool, _given("The MODEL comes untrained: train it first.", "--train")] = False,
     metric: Annotated[str | None, _held(_METRIC)] = None,
     positive: Annotated[str | None, _held("Positive class of f1 and auc; the rarer one unless named.")] = None,
@@ -84,6 +88,7 @@ def optimize(
         "request": request and _one_of("--request", request, ("array", "dict", "frame")),
         "baseline": baseline, "techniques": techniques, "seed": seed, "output": output, "resume": resume,
         "force": force, "strict": strict, "bold": bold, "train": train,
+        "outputs": outputs and _one_of("--outputs", outputs, ("logits", "probabilities", "values")), "classes": classes,
     }  # fmt: skip
     _study.run("optimize", arguments, as_json=json)
 

@@ -149,9 +149,13 @@ def _imagined(
     other = int(codes[counts.argmax()]) if len(codes) > 1 and codes[counts.argmax()] != rare else int(codes[-1])
     if other == rare:
         other = rare + 1 if metric.reads == "labels" or rare + 1 < candidate.shape[1] else rare - 1
-    right, wrong = _sure(rare, candidate), _sure(other, candidate)
-    mine, theirs = (right, wrong) if favourable else (wrong, right)
-    return np.append(truth, rare), np.concatenate([candidate, mine]), np.concatenate([baseline, theirs])
+    mine, theirs = (rare, other) if favourable else (other, rare)
+    # a baseline that knows more classes than the data has more columns than a candidate
+    ours, beside = (
+        np.concatenate([candidate, _sure(mine, candidate)]),
+        np.concatenate([baseline, _sure(theirs, baseline)]),
+    )
+    return np.append(truth, rare), ours, beside
 
 
 def _sure(code: int, like: Array) -> Array:

@@ -6,7 +6,7 @@ import importlib
 from typing import Protocol, cast
 
 from trimwatt.errors import InputError
-from trimwatt.workload import Array, Rows, Workload
+from trimwatt.workload import Array, Rows, Told, Workload
 
 FORMS = ("onnx", "sklearn", "torch")
 
@@ -26,8 +26,11 @@ class Framework(Protocol):
         """Multiply-accumulates for one row, None where that cannot be said."""
         ...
 
-    def adopt(self, workload: Workload) -> Workload:
-        """The workload with a model the user gave, checked against the data; raises InputError if it does not fit."""
+    def adopt(self, workload: Workload, told: Told | None = None) -> Workload:
+        """The workload with a model the user gave, checked against the data; raises InputError if it does not fit.
+
+        told: what the user says of its outputs, where rows alone cannot tell.
+        """
         ...
 
 

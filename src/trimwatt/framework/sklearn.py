@@ -11,9 +11,10 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework import classes as class_lists
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import to_frame
-from trimwatt.workload import Array, Decide, Outputs, Rows, Split, Workload
+from trimwatt.workload import Array, Outputs, Rows, Split, Told, Workload
 
 
 def given(workload: Workload, rows: Rows) -> Any:
@@ -63,33 +64,14 @@ def training_rows(workload: Workload) -> Split:
     return data.holdout(workload.seed)[0] if workload.needs_threshold else data.train
 
 
-def class_columns(estimator: Any, classes: tuple[Any, ...]) -> tuple[int, ...] | None:
-    """The class code of each of the estimator's columns, None where they are 0..k-1 in order.
-
-    The estimator may have been fitted on labels or on codes. Raises InputError where it knows other classes.
-    """
-    known = [item.item() if isinstance(item, np.generic) else item for item in estimator.classes_]
-    if set(known) <= set(classes):
-        codes = tuple(classes.index(label) for label in known)
-    elif all(isinstance(label, int) and 0 <= label < len(classes) for label in known):
-        codes = tuple(known)
-    else:
-        raise InputError(
-            f"the model was fitted on classes {_few(known)}, the data have {_few(classes)}; fit it on the data's labels"
-        )
-    return None if codes == tuple(range(len(classes))) else codes
-
-
-def _few(labels: Any) -> str:
-    words = [repr(label) for label in labels]
-    return ", ".join(words[:5]) + (" ..." if len(words) > 5 else "")
-
-
-def adopt(workload: Workload) -> Workload:
+def adopt(workload: Workload, told: Told | None = None) -> Workload:
     """The workload with the user's estimator or pipeline checked on a few rows; one not fitted yet is fitted.
 
     The one given is left as it was. Raises InputError where it does not fit the data.
     """
+    told = told or Told()
+    if told.outputs is not None:
+        raise InputError("a scikit-learn model says itself what it answers with; leave outputs out")
     require("sklearn", "sklearn", "A scikit-learn model")
     estimator = _fitted(workload)
     workload = replace(workload, prepare=workload.prepare or _stacked(estimator, workload.rows.train.x))
@@ -97,10 +79,9 @@ def adopt(workload: Workload) -> Workload:
     if classes is None:
         adopted = replace(workload, model=estimator, form="sklearn", outputs="values", class_columns=None, decide=None)
     else:
-        adopted = replace(
-            workload, model=estimator, form="sklearn", outputs=_outputs(estimator),
-            class_columns=class_columns(estimator, classes), decide=workload.decide or Decide(classes),
-        )  # fmt: skip
+        known = tuple(item.item() if isinstance(item, np.generic) else item for item in estimator.classes_)
+        named = class_lists.assign(replace(workload, class_columns=None), len(known), told, known)
+        adopted = replace(named, model=estimator, form="sklearn", outputs=_outputs(estimator))
     _try(adopted)
     return adopted
 

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trimwatt.input.calls import resolve
+    from trimwatt.input.classlist import read_classes
     from trimwatt.input.loading import load
     from trimwatt.input.models import load_model
     from trimwatt.input.predict import describe, rows_for_prediction
 
-__all__ = ["describe", "load", "load_model", "resolve", "rows_for_prediction"]
+__all__ = ["describe", "load", "load_model", "read_classes", "resolve", "rows_for_prediction"]
 
 _HOMES = {
     "describe": "predict",
     "load": "loading",
     "load_model": "models",
+    "read_classes": "classlist",
     "resolve": "calls",
     "rows_for_prediction": "predict",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,8 +17,8 @@ class Artifact:
     """A model as deployed: files in `folder`, for `runtime`.
 
     files: names relative to folder, all that is needed outside trimwatt. columns: those it reads of named rows, None
-    for all. live: sha256 of `folder/live.bin` where this run wrote the object itself (see `trimwatt._handoff`); kept in
-    memory only.
+    for all. classes: every label it can answer, None for values. live: sha256 of `folder/live.bin` where this run wrote
+    the object itself (see `trimwatt._handoff`); kept in memory only.
     """
 
     folder: Path
@@ -26,6 +26,7 @@ class Artifact:
     files: tuple[str, ...]
     live: str | None = field(default=None, repr=False)
     columns: tuple[str, ...] | None = None
+    classes: tuple[Any, ...] | None = None
 
     @property
     def size_bytes(self) -> int:

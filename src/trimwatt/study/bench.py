@@ -82,8 +82,9 @@ class Bench:
         metric, classes = self.workload.quality, self.workload.rows.classes
         if metric.reads == "probabilities" or classes is None:
             return arm.scores(split.x)
-        codes = {label: code for code, label in enumerate(classes)}
-        return np.array([codes[label] for label in arm.predict(split.x).tolist()])
+        codes = {label: code for code, label in enumerate(self.workload.answers)}
+        # a label that no list holds is an answer all the same, and a wrong one
+        return np.array([codes.get(label, len(codes)) for label in arm.predict(split.x).tolist()])
 
     def judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
         """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows."""

@@ -24,6 +24,6 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
     artifact = engine.artifact(chosen)
     return deployed.write(
         engine.folder / "artifact", artifact, task=base.task, metric=base.quality.name,
-        classes=base.rows.classes, input=input.describe(base.rows, artifact.columns),
+        classes=artifact.classes or base.rows.classes, input=input.describe(base.rows, artifact.columns),
         recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
     )  # fmt: skip

@@ -236,7 +236,9 @@ class Engine:
             folder = self._place(trial.id)
             files, read = self.store.get(f"files:{trial.id}") or [], self.store.get(f"columns:{trial.id}")
             columns = None if read is None else tuple(read)
-            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files), columns=columns)
+            answers = self.store.get(f"classes:{trial.id}") or self.workload.rows.classes
+            classes = None if answers is None else tuple(answers)
+            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files), columns=columns, classes=classes)
         return self.artifacts[trial.id]
 
     def openable(self) -> set[str]:
@@ -273,6 +275,7 @@ class Engine:
             artifact = self.artifacts[trial.id]
             self.store.set(f"files:{trial.id}", list(artifact.files))
             self.store.set(f"columns:{trial.id}", artifact.columns and list(artifact.columns))
+            self.store.set(f"classes:{trial.id}", artifact.classes and list(artifact.classes))
         # one that was stopped may be tried again, so it must not hold the key
         key = f"{trial.key} stopped {trial.started}" if trial.status == "stopped" else trial.key
         self.store.add_trial({**trial.to_dict(), "key": key}, [entry.to_dict() for entry in self.ledger.take_pending()])

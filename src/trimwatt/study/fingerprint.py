@@ -16,6 +16,7 @@ def of(base: Workload) -> dict[str, Any]:
     return {
         "data": _digest(*(part for split in (data.train, data.val, data.test) for part in _split(split))),
         "model": _model(base),
+        "answers": [base.outputs, base.class_columns, base.answers],
         "metric": [base.quality.name, base.task, base.decide and base.decide.positive],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,10 +14,17 @@ from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
 from trimwatt.study.candidate import Candidate, make
 from trimwatt.technique import Technique, registry
-from trimwatt.workload import Data, Decide, Workload
+from trimwatt.workload import Data, Decide, Outputs, Told, Workload
 
 _SERVED_BY = {"torch": "torch", "sklearn": "sklearn", "onnx": "onnxruntime"}
 _NICKNAMES = {"resnet": "small-resnet", "cnn": "small-cnn"}
+
+
+def task_of(task: str, outputs: str | None) -> str:
+    """The task asked: a model that answers with values does regression; raises InputError for unknown outputs."""
+    if outputs not in (None, *get_args(Outputs)):
+        raise InputError(f"outputs is one of {', '.join(get_args(Outputs))}, got {outputs!r}")
+    return "regression" if outputs == "values" and task == "auto" else task
 
 
 def workload(
@@ -30,6 +37,8 @@ def workload(
     scenario: Scenario,
     seed: int,
     train: bool,
+    outputs: Outputs | None = None,
+    classes: Any = None,
 ) -> Workload:
     """The job as given; raises InputError where model, data, task and metric do not fit."""
     code = _positive(data, positive)
@@ -40,7 +49,9 @@ def workload(
         decide=Decide(data.classes, None, code) if data.classes is not None else None,
     )  # fmt: skip
     if model is None:
+        _refuse_without_model(outputs, classes)
         return base
+    told = Told(outputs, None if classes is None else input.read_classes(classes, data.classes))
     given = input.load_model(model, data)
     merged = replace(
         given, data=data, task=base.task, metric=chosen, scenario=scenario, seed=seed,
@@ -48,7 +59,13 @@ def workload(
     )  # fmt: skip
     if train and merged.trainer is None:
         merged = replace(merged, trainer=make("train"))
-    return _to_be_fitted(merged) or framework.get(merged.form).adopt(merged)
+    return _to_be_fitted(merged) or framework.get(merged.form).adopt(merged, told)
+
+
+def _refuse_without_model(outputs: Outputs | None, classes: Any) -> None:
+    for name, value in (("outputs", outputs), ("classes", classes)):
+        if value is not None:
+            raise InputError(f"{name} says what a given model answers with, and no model is given; leave it out")
 
 
 def _to_be_fitted(given: Workload) -> Workload | None:

@@ -75,11 +75,14 @@ def optimize(
     max_latency: str | float | None = None, max_size: str | float | None = None, max_memory: str | float | None = None,
     budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
     techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
-    strict: bool = False, bold: bool = False, train: bool = False, progress: Any = None,
+    strict: bool = False, bold: bool = False, train: bool = False,
+    outputs: Literal["logits", "probabilities", "values"] | None = None, classes: Any = None, progress: Any = None,
     start: Start | None = None, pages: conclude.Pages | None = None,
 ) -> Study:  # fmt: skip
     """Find the model that does the job for the least energy; what it finds is in `Study.folder`.
 
+    outputs: what a given network answers with, where its answers to the data's rows cannot tell. classes: which class
+    each of its outputs stands for: a list, {index: name}, or the path of a file with one name per line or JSON.
     start: from when on its cost and its budget count; None is this call. pages: what writes the report, so that the
     study's cost includes it. Raises InputError, having written nothing, for what cannot be used.
     """
@@ -107,7 +110,7 @@ def optimize(
             split=split,
             group=group,
             time=time,
-            task=task,
+            task=setup.task_of(task, outputs),
             seed=seed,
             val_from=val_from,
             as_stored=model is not None,
@@ -118,8 +121,9 @@ def optimize(
             baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold,
         )  # fmt: skip
         base = setup.workload(
-            model, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train
-        )
+            model, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
+            outputs=outputs, classes=classes,
+        )  # fmt: skip
         first = setup.baseline(base, baseline)
         space = Space(base, first, techniques)
         watch.event(

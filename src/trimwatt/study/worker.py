@@ -138,7 +138,8 @@ def _detach(workload: Workload, path: Path) -> Handle:
 def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
     lowered = workload if workload.form in kind.forms else onnx.lower(workload)
     folder.mkdir(parents=True, exist_ok=True)
-    return replace(kind.export(lowered, folder), columns=columns_read(workload.prepare)), lowered
+    artifact, answers = kind.export(lowered, folder), lowered.answers or None
+    return replace(artifact, columns=columns_read(workload.prepare), classes=answers), lowered
 
 
 def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None]:

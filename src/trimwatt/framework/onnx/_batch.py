@@ -39,6 +39,6 @@ def _free_reshapes(model: Any, rows: int) -> None:
         if len(shape) and shape[0] == rows:
             # 0 keeps the incoming size, for where -1 is spoken for
             shape[0] = 0 if (shape[1:] == -1).any() else -1
-            name = f"{node.input[1]}/any{i}"
+            name = _edit.unused_name(model, f"{node.input[1]}/any{i}")
             model.graph.initializer.append(onnx.numpy_helper.from_array(shape, name))
             node.input[1] = name

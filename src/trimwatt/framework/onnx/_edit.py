@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trimwatt.errors import TrialFailed
@@ -68,7 +68,7 @@ def constants(model: Any) -> dict[str, Any]:
 
 def free_inputs(model: Any) -> list[Any]:
     """Inputs that a caller must give: old files list initializers among them."""
-    given = constants(model)
+    given = {*constants(model), *(sparse.values.name for sparse in model.graph.sparse_initializer)}
     return [entry for entry in model.graph.input if entry.name not in given]
 
 
@@ -87,9 +87,54 @@ def rename(graph: Any, names: dict[str, str]) -> None:
             part[:] = [names.get(name, name) for name in part]
         for inner in graphs_of(node):
             rename(inner, names)
-    for entries in (graph.input, graph.output, graph.initializer, graph.value_info):
+    sparse = [tensor.values for tensor in graph.sparse_initializer]
+    for entries in (graph.input, graph.output, graph.initializer, graph.value_info, sparse):
         for entry in entries:
             entry.name = names.get(entry.name, entry.name)
+    for note in graph.quantization_annotation:
+        note.tensor_name = names.get(note.tensor_name, note.tensor_name)
+        for pair in note.quant_parameter_tensor_names:
+            pair.value = names.get(pair.value, pair.value)
+
+
+def names_of(graph: Any) -> set[str]:
+    """Names of all values in `graph` and the graphs inside it."""
+    names = {name for node in graph.node for part in (node.input, node.output) for name in part if name}
+    names |= {tensor.name for tensor in graph.initializer} | {entry.name for entry in [*graph.input, *graph.output]}
+    names |= {tensor.values.name for tensor in graph.sparse_initializer} | {entry.name for entry in graph.value_info}
+    return names | {name for node in graph.node for inner in graphs_of(node) for name in names_of(inner)}
+
+
+def unused_name(model: Any, word: str) -> str:
+    """`word`, or with underscores behind it where a value of the model is called so."""
+    taken = names_of(model.graph)
+    while word in taken:
+        word += "_"
+    return word
+
+
+def unused_prefix(word: str, taken: Iterable[str]) -> str:
+    """`word`, or with underscores before it where a name in `taken` begins so."""
+    while any(name.startswith(word) for name in taken):
+        word = f"_{word}"
+    return word
+
+
+def set_names_apart(model: Any, prefix: str) -> None:
+    """Begin the names of all inner values and varying sizes with `prefix`, or one like it (in place).
+
+    Names that are added later then clash with none; the inputs keep theirs.
+    """
+    inputs = {entry.name for entry in free_inputs(model)}
+    prefix = unused_prefix(prefix, inputs)
+    inner = names_of(model.graph) - inputs
+    if all(name.startswith(prefix) for name in inner):
+        return
+    rename(model.graph, {name: prefix + name for name in inner})
+    for entry in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
+        for size in entry.type.tensor_type.shape.dim:
+            if size.HasField("dim_param"):
+                size.dim_param = prefix + size.dim_param
 
 
 def used(node: Any) -> set[str]:

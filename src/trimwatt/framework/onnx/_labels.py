@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.workload import Array, Outputs
+from trimwatt.framework import classes as known_classes
+from trimwatt.framework.onnx import _edit
+from trimwatt.workload import Array
 
+_METADATA = frozenset({"names", "classes", "class_names", "class_labels", "labels", "categories", "id2label"})
 _KINDS = ("classlabels_strings", "classlabels_ints", "classlabels_int64s")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """output: its name. kind: what it holds. columns: class code of each of its columns, None for 0..k-1."""
+    """output: its name. known: the class of each column as the model says it, None where it does not. labels: where
+    the output holds labels and no scores, these as 0 and 1 in a column for each of `known`.
+    """
 
     output: str
-    kind: Outputs
-    columns: tuple[int, ...] | None
+    known: tuple[Any, ...] | None
+    labels: Array | None = None
 
 
 def unzip(model: Any) -> tuple[Any, ...] | None:
@@ -45,24 +50,29 @@ def _attribute_labels(node: Any) -> tuple[Any, ...] | None:
     return None
 
 
-def choose(model: Any, answers: dict[str, Array], classes: tuple[Any, ...], zipped: tuple[Any, ...] | None) -> Choice:
-    """The output that can be the scores of `classes`; raises InputError where there is none.
+def choose(
+    model: Any, answers: dict[str, Array], classes: tuple[Any, ...], zipped: tuple[Any, ...] | None,
+    told: tuple[Any, ...] | None = None,
+) -> Choice:  # fmt: skip
+    """The output that can be the scores of a classifier; raises InputError where there is none.
 
-    answers: each output for a few rows. zipped: labels that the model itself gave its columns.
+    answers: each output for the same rows. classes: of the data. zipped: labels that the model gave its columns. told:
+    as the user gave them.
     """
-    labels = zipped or next((found for node in model.graph.node if (found := _attribute_labels(node))), None)
+    own = told or zipped or next((found for node in model.graph.node if (found := _attribute_labels(node))), None)
+    own = own or _from_metadata(model, answers)
     named = next((array for array in answers.values() if array.dtype.kind in "iOU" and array.ndim <= 2), None)
-    width = len(labels) if labels and len(labels) > 1 else len(classes)
+    width = len(own) if own and len(own) > 1 else len(classes)
     fitting = {name: array for name, array in answers.items() if _fits(array, width)}
+    if not fitting and own is None:
+        fitting = _wider(answers, width, named)
     if not fitting:
-        return _one_hot(model, answers, classes)
-    kinds = {name: _kind(array.reshape(len(array), -1)) for name, array in fitting.items()}
-    best = next((name for name, kind in kinds.items() if kind == "probabilities"), next(iter(fitting)))
-    if not np.isfinite(fitting[best]).all():
-        raise InputError(f"the model's output {best!r} is NaN or infinite on the data's own rows")
-    if labels is None or len(labels) != width:
-        labels = _seen(fitting[best], named, classes)
-    return Choice(best, kinds[best], _columns(labels, classes) if labels else None)
+        return _labels_alone(answers, classes, own)
+    # of logits and probabilities of the same classes the probabilities are what the model means to answer
+    best = next((name for name, array in fitting.items() if _adds_up(array)), next(iter(fitting)))
+    if own is None and named is not None:
+        own = _seen(fitting[best], named, classes)
+    return Choice(best, own if own and len(own) > 1 else None)
 
 
 def _fits(array: Array, width: int) -> bool:
@@ -72,87 +82,122 @@ def _fits(array: Array, width: int) -> bool:
     return columns == width or (columns == 1 and width == 2)
 
 
-def _kind(scores: Array) -> Outputs:
-    """Probabilities lie in 0 to 1 and add up to 1 (or are one column)."""
+def _wider(answers: dict[str, Array], width: int, named: Array | None) -> dict[str, Array]:
+    """Outputs of one number of columns, more than there are classes in the data; features beside labels are none."""
+    found = {name: a for name, a in answers.items() if a.dtype.kind == "f" and a.ndim == 2 and a.shape[1] > width}
+    if named is not None:
+        found = {name: array for name, array in found.items() if _named_by(array, named) is not None}
+    if len({array.shape[1] for array in found.values()}) > 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in found.items())
+        raise InputError(f"more than one output can be the scores of the classes: {shapes}; keep one of them")
+    return found
+
+
+def _adds_up(array: Array) -> bool:
+    """Whether values lie in 0 to 1, those of several columns with a sum of 1."""
+    scores = array.reshape(len(array), -1)
     inside = bool((scores >= -1e-6).all() and (scores <= 1 + 1e-6).all())
-    whole = scores.shape[1] == 1 or bool(np.allclose(scores.sum(axis=1), 1, atol=1e-3))
-    return "probabilities" if inside and whole else "logits"
+    return inside and (scores.shape[1] == 1 or bool(np.allclose(scores.sum(axis=1), 1, atol=1e-2)))
 
 
-def _columns(labels: tuple[Any, ...], classes: tuple[Any, ...]) -> tuple[int, ...] | None:
-    if set(labels) <= set(classes):
-        codes = tuple(classes.index(label) for label in labels)
-    elif all(isinstance(label, int) and 0 <= label < len(classes) for label in labels):
-        codes = tuple(int(label) for label in labels)
-    else:
-        raise InputError(
-            f"the model knows classes {_few(labels)}, the data have {_few(classes)}; use the labels it was trained on"
-        )
-    return None if codes == tuple(range(len(classes))) else codes
+def _from_metadata(model: Any, answers: dict[str, Array]) -> tuple[Any, ...] | None:
+    """The class list that exporters leave in the model's metadata, where one fits the width of an output."""
+    widths = {array.shape[1] for array in answers.values() if array.dtype.kind == "f" and array.ndim == 2}
+    found = {
+        labels
+        for entry in model.metadata_props
+        if entry.key.lower() in _METADATA
+        for width in widths
+        if (labels := known_classes.from_names(known_classes.parse_names(entry.value), width)) is not None
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _few(labels: tuple[Any, ...]) -> str:
     return ", ".join(repr(label) for label in labels[:5]) + (" ..." if len(labels) > 5 else "")
 
 
-def _seen(scores: Array, named: Array | None, classes: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _plain(labels: Array) -> list[Any]:
+    return [item.item() if isinstance(item, np.generic) else item for item in labels.reshape(-1)]
+
+
+def _named_by(scores: Array, named: Array) -> dict[int, Any] | None:
+    """The label beside each column where it is the largest, None where one column goes with several labels."""
+    best = scores.reshape(len(scores), -1).argmax(axis=1).tolist()
+    found: dict[int, Any] = {}
+    for column, label in zip(best, _plain(named), strict=False):
+        if found.setdefault(column, label) != label:
+            return None
+    return found
+
+
+def _seen(scores: Array, named: Array, classes: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The label of each column as seen beside the scores, None where it is the sorted order or nothing says."""
-    if named is None or scores.size == len(scores):
+    width = scores.size // len(scores)
+    found = _named_by(scores, named) if width > 1 else None
+    if found is None:
         return None
-    best = scores.reshape(len(scores), -1).argmax(axis=1)
-    said = [item.item() if isinstance(item, np.generic) else item for item in named.reshape(-1)]
-    found = dict(zip(best.tolist(), said, strict=False))
-    if len(found) == len(classes):
-        return tuple(found[column] for column in range(len(classes)))
-    in_order = all(label in (classes[column], column) for column, label in found.items())
-    if in_order:
+    if len(found) == width:
+        return tuple(found[column] for column in range(width))
+    if all(label == column for column, label in found.items()):
+        return tuple(range(width)) if width != len(classes) else None
+    if width == len(classes) and all(label == classes[column] for column, label in found.items()):
         return None
     raise InputError(
-        f"the order of the model's classes cannot be told from its answers ({_few(tuple(found.values()))})"
+        f"the order of the model's classes cannot be told from its answers ({_few(tuple(found.values()))}); say it by "
+        "--classes FILE, one name per line (classes= in Python)"
     )
 
 
-def _one_hot(model: Any, answers: dict[str, Array], classes: tuple[Any, ...]) -> Choice:
+def _labels_alone(answers: dict[str, Array], classes: tuple[Any, ...], own: tuple[Any, ...] | None) -> Choice:
     """Labels alone, as probabilities of 0 and 1."""
     n = max((len(array) for array in answers.values() if array.ndim), default=0)
     for name, array in answers.items():
-        if array.dtype.kind in "iOU" and array.size == n:
-            said = {item.item() if isinstance(item, np.generic) else item for item in array.reshape(-1)}
-            by_label = said <= set(classes)
-            if not by_label and not said <= set(range(len(classes))):
-                raise InputError(f"the model answers {_few(tuple(said))}, the data have {_few(classes)}")
-            _add_one_hot(model, name, classes if by_label else tuple(range(len(classes))))
-            return Choice("label/one_hot", "probabilities", None)
+        if array.dtype.kind not in "iOU" or array.size != n:
+            continue
+        said = _plain(array)
+        by_label = bool(set(said) & set(classes)) or bool(own and set(own) & set(classes))
+        if not by_label and not set(said) <= set(range(len(classes))):
+            raise InputError(f"the model answers {_few(tuple(dict.fromkeys(said)))}, the data have {_few(classes)}")
+        beyond = sorted({*said, *(own or ())} - set(classes), key=str) if by_label else []
+        known = (*classes, *beyond) if by_label else tuple(range(len(classes)))
+        place = {label: column for column, label in enumerate(known)}
+        return Choice(name, known, np.eye(len(known), dtype=np.float32)[[place[label] for label in said]])
     shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in answers.items())
     k = len(classes)
     wanted = f"float (n, {k})" + (" or (n, 1)" if k == 2 else "")
     raise InputError(
-        f"no output of the model can be the scores of {k} classes: for {n} rows came {shapes}; wanted {wanted}"
+        f"no output of the model can be the scores of {k} classes: for {n} rows came {shapes}; wanted {wanted}, "
+        "or more columns with --classes FILE"
     )
 
 
-def _add_one_hot(model: Any, name: str, known: tuple[Any, ...]) -> None:
-    """Compare each label with all that are known (in place)."""
+def add_one_hot(model: Any, name: str, known: tuple[Any, ...]) -> str:
+    """Compare each label of the output `name` with all of `known` (in place); the name of what comes out."""
     from onnx import helper, numpy_helper
 
-    codes = np.arange(len(known), dtype=np.int64) if isinstance(known[0], str) else np.asarray(known, dtype=np.int64)
-    nodes, source = [], name
-    if isinstance(known[0], str):
-        source = "label/code"
+    words = isinstance(known[0], str)
+    codes = np.arange(len(known), dtype=np.int64) if words else np.asarray(known, dtype=np.int64)
+    code, column, flat, table, same, hot = (
+        _edit.unused_name(model, f"label/{word}") for word in ("code", "column", "flat", "known", "same", "one_hot")
+    )
+    nodes = []
+    if words:
         nodes.append(
             helper.make_node(
-                "LabelEncoder", [name], [source], domain="ai.onnx.ml", keys_strings=list(known),
+                "LabelEncoder", [name], [code], domain="ai.onnx.ml", keys_strings=list(known),
                 values_int64s=codes.tolist(), default_int64=-1,
             )
         )  # fmt: skip
         if not any(entry.domain == "ai.onnx.ml" for entry in model.opset_import):
             model.opset_import.add(domain="ai.onnx.ml", version=3)
     nodes += [
-        helper.make_node("Reshape", [source, "label/column"], ["label/flat"]),
-        helper.make_node("Equal", ["label/flat", "label/known"], ["label/same"]),
-        helper.make_node("Cast", ["label/same"], ["label/one_hot"], to=1),
+        helper.make_node("Reshape", [code if words else name, column], [flat]),
+        helper.make_node("Equal", [flat, table], [same]),
+        helper.make_node("Cast", [same], [hot], to=1),
     ]
     model.graph.node.extend(nodes)
-    column = numpy_helper.from_array(np.asarray([-1, 1], dtype=np.int64), "label/column")
-    model.graph.initializer.extend([column, numpy_helper.from_array(codes[None], "label/known")])
-    model.graph.output.append(helper.make_tensor_value_info("label/one_hot", 1, [None, len(known)]))
+    pattern = numpy_helper.from_array(np.asarray([-1, 1], dtype=np.int64), column)
+    model.graph.initializer.extend([pattern, numpy_helper.from_array(codes[None], table)])
+    model.graph.output.append(helper.make_tensor_value_info(hot, 1, [None, len(known)]))
+    return hot

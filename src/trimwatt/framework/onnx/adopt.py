@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.framework import _graph
+from trimwatt.framework import _graph, classes, meaning
 from trimwatt.framework.onnx import _batch, _edit, _labels, run
 from trimwatt.framework.prepare import StackPrepare
-from trimwatt.workload import Array, Data, Decide, Outputs, Rows, Workload, take
+from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Told, Workload, count, take
 
-_ROWS = 64
+_ROWS, _PART = 64, 256
+_MOST_SECONDS = 10.0
 _FLOATS = (np.float32, np.float64, np.float16)
 
 
-def adopt(workload: Workload) -> Workload:
+def adopt(workload: Workload, told: Told | None = None) -> Workload:
     """The workload with the user's ONNX bytes reduced to a core of one float output, its meaning found by running it.
 
-    The rows reach it as stored, unless the workload has a `prepare`. Raises InputError naming what the model takes
-    and what the data are where they do not fit, or where no output can be the answer.
+    The rows reach it as stored, unless the workload has a `prepare`. Inner names are set apart from those that are
+    added later. Raises InputError naming what the model takes and what the data are where they do not fit, or where no
+    output can be the answer.
     """
+    told = told or Told()
     model = _parsed(workload.model)
     fixed = _batch.free(model)
     zipped = _labels.unzip(model)
     prepare = workload.prepare or _matched(model, workload.rows)
     workload = replace(workload, form="onnx", prepare=prepare)
-    rows = take(workload.rows.train.x, slice(0, _ROWS))
-    given = prepare.transform(rows) if prepare else rows
-    answers = _answers(model, given, fixed)
+    ask = _asking(model, prepare, fixed)
+    few = take(workload.rows.train.x, slice(0, _ROWS))
+    started = time.perf_counter()
+    ask(few)
+    per_row_s = (time.perf_counter() - started) / count(few)
+    rows, y = meaning.choose_rows(workload.rows, _MOST_SECONDS / max(per_row_s, 1e-9))
+    answers = _in_parts(ask, rows)
     if workload.rows.classes is None:
-        return _core(workload, model, _value_output(answers, len(workload.rows.train.take(slice(0, _ROWS)))), "values")
-    choice = _labels.choose(model, answers, workload.rows.classes, zipped)
-    decide = workload.decide or Decide(workload.rows.classes)
-    workload = replace(workload, class_columns=choice.columns, decide=decide)
-    return _core(workload, model, choice.output, choice.kind)
+        meaning.check_told(told, "regression")
+        return _core(workload, model, _value_output(answers, len(y)), "values")
+    return _classifier(workload, model, _Asked(rows, y, answers, ask), zipped, told)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Rows with their class codes, what each output says for them, and a way to ask for more."""
+
+    rows: Rows
+    y: Array
+    answers: dict[str, Array]
+    ask: Callable[[Rows], dict[str, Array]]
+
+
+def _classifier(workload: Workload, model: Any, asked: _Asked, zipped: tuple[Any, ...] | None, told: Told) -> Workload:
+    named = workload.rows.classes or ()
+    choice = _labels.choose(model, asked.answers, named, zipped, told.classes)
+    scores = asked.answers[choice.output] if choice.labels is None else choice.labels
+    scores = scores.reshape(len(scores), -1)
+    if not np.isfinite(scores).all():
+        raise InputError(f"the model's output {choice.output!r} is NaN or infinite on the data's own rows")
+    workload = classes.assign(workload, scores.shape[1], told, choice.known)
+    if choice.labels is not None:
+        return _core(workload, model, _labels.add_one_hot(model, choice.output, choice.known or named), "probabilities")
+
+    def ask(rows: Rows) -> Array:
+        return asked.ask(rows)[choice.output].reshape(count(rows), -1)
+
+    return _core(workload, model, choice.output, meaning.find_outputs(workload, scores, asked.y, asked.rows, ask, told))
 
 
 def _core(workload: Workload, model: Any, output: str, outputs: Outputs) -> Workload:
     _edit.keep_outputs(model, [output])
+    _edit.set_names_apart(model, "given/")
+    if not isinstance(workload.rows.train.x, dict):
+        _edit.rename(model.graph, {_edit.free_inputs(model)[0].name: "x"})
     return replace(workload, model=bytes(model.SerializeToString()), outputs=outputs)
 
 
@@ -71,7 +108,6 @@ def _matched(model: Any, data: Data) -> StackPrepare | None:
         names = ", ".join(entry.name for entry in inputs)
         raise InputError(f"the model takes {len(inputs)} inputs ({names}), the rows are one array; give named columns")
     _check_array(inputs[0], rows)
-    _edit.rename(model.graph, {inputs[0].name: "x"})
     return None
 
 
@@ -107,9 +143,10 @@ def _cast_input(model: Any, entry: Any) -> None:
     import onnx
 
     name, kind = entry.name, entry.type.tensor_type.elem_type
-    _edit.rename(model.graph, {name: f"{name}/typed"})
+    typed = _edit.unused_name(model, f"{name}/typed")
+    _edit.rename(model.graph, {name: typed})
     entry.name, entry.type.tensor_type.elem_type = name, onnx.TensorProto.FLOAT
-    model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [f"{name}/typed"], to=kind))
+    model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [typed], to=kind))
 
 
 def _described(entry: Any) -> str:
@@ -141,21 +178,42 @@ def _check_array(entry: Any, rows: Array) -> None:
         raise InputError(f"the model takes {_described(entry)}, {stored}; store the rows in that shape")
 
 
-def _answers(model: Any, given: Rows, fixed: int | None) -> dict[str, Array]:
-    """What every output says for a few rows, asked at once and one by one."""
+def _asking(model: Any, prepare: Prepare | None, fixed: int | None) -> Callable[[Rows], dict[str, Array]]:
+    """What asks every output for rows as stored; raises InputError where the model cannot take them."""
     try:
         session = run.open_session(bytes(model.SerializeToString()))
-        names = [entry.name for entry in session.get_outputs()]
-        found = session.run(None, run.feed(session, given))
     except TrialFailed as error:
         raise InputError(str(error)) from error
-    except Exception as error:  # onnxruntime's errors share no base but Exception
-        if fixed is not None:
-            raise InputError(
-                f"the model is made for {fixed} row(s) at a time; export it with a dynamic batch axis"
-            ) from error
-        raise InputError(f"the model cannot run the data's rows: {str(error).splitlines()[0][:300]}") from error
-    return {name: np.asarray(array) for name, array in zip(names, found, strict=True) if isinstance(array, np.ndarray)}
+    names = [entry.name for entry in session.get_outputs()]
+
+    def ask(rows: Rows) -> dict[str, Array]:
+        given = prepare.transform(rows) if prepare else rows
+        try:
+            found = session.run(None, run.feed(session, given))
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            if fixed is not None:
+                raise InputError(
+                    f"the model is made for {fixed} row(s) at a time; export it with a dynamic batch axis"
+                ) from error
+            raise InputError(f"the model cannot run the data's rows: {str(error).splitlines()[0][:300]}") from error
+        pairs = zip(names, found, strict=True)
+        return {name: np.asarray(array) for name, array in pairs if isinstance(array, np.ndarray)}
+
+    return ask
+
+
+def _in_parts(ask: Callable[[Rows], dict[str, Array]], rows: Rows) -> dict[str, Array]:
+    """The answers to all rows, asked some at a time; an output that does not grow with the rows is left out."""
+    starts = range(0, count(rows), _PART)
+    sizes = [min(_PART, count(rows) - start) for start in starts]
+    parts = [ask(take(rows, slice(start, start + _PART))) for start in starts]
+    shapes = {name: (array.ndim > 0, array.shape[1:]) for name, array in parts[0].items()}
+    grows = [
+        name
+        for name, (some, shape) in shapes.items()
+        if some and all(p[name].shape == (n, *shape) for p, n in zip(parts, sizes, strict=True))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in grows} or parts[0]
 
 
 def _value_output(answers: dict[str, Array], rows: int) -> str:

@@ -13,7 +13,6 @@ from trimwatt.framework.onnx import _edit, _missing, run
 from trimwatt.workload import Decide, Workload, take
 
 _OUTPUTS = ("prediction", "probability")
-_CORE = "decide/given"
 
 
 def join(workload: Workload) -> bytes:
@@ -28,10 +27,11 @@ def join(workload: Workload) -> bytes:
     for model in models:
         del model.graph.value_info[:]
     models = _edit.raise_to_common(models)
-    tail = _graph.Graph("decide")
-    raw = _Raw(_CORE, _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
+    prefix = _edit.unused_prefix("decide", [entry.name for entry in _edit.free_inputs(models[0])])
+    tail = _graph.Graph(prefix)
+    raw = _Raw(f"{prefix}/given", _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
     outputs = _values(tail, raw) if workload.outputs == "values" else _classes(tail, raw, workload)
-    return _assembled(models, tail, outputs)
+    return _assembled(models, tail, outputs, raw.name)
 
 
 @dataclass(frozen=True)
@@ -159,22 +159,27 @@ def _renamed(tail: _graph.Graph, old: str, new: str) -> None:
         node.output[:] = [new if name == old else name for name in node.output]
 
 
-def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any]) -> bytes:
+def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any], tail_input: str) -> bytes:
     import onnx
 
     inputs = _edit.free_inputs(models[0])
     if {entry.name for entry in inputs} & set(_OUTPUTS):
         raise InputError("a column is called 'prediction' or 'probability', as the outputs are; rename it in the data")
+    columns = {entry.name for entry in inputs}
+    before, core = (_edit.unused_prefix(word, columns) for word in ("prepare/", "core/"))
     if len(models) > 1:
-        _prefix(models[0], "prepare/", keep={entry.name for entry in inputs})
+        _prefix(models[0], before, keep=columns)
         given = {_edit.free_inputs(models[1])[0].name: models[0].graph.output[0].name}
-        _prefix(models[1], "core/", given, {models[1].graph.output[0].name: _CORE})
+        _prefix(models[1], core, given, {models[1].graph.output[0].name: tail_input})
     else:
         kept = {entry.name: entry.name for entry in inputs}
-        _prefix(models[0], "core/", kept, {models[0].graph.output[0].name: _CORE})
+        _prefix(models[0], core, kept, {models[0].graph.output[0].name: tail_input})
     nodes = [node for model in models for node in model.graph.node] + tail.nodes
     constants = [tensor for model in models for tensor in model.graph.initializer] + tail.constants
-    graph = onnx.helper.make_graph(nodes, "trimwatt", [_batched(entry) for entry in inputs], outputs, constants)
+    sparse = [tensor for model in models for tensor in model.graph.sparse_initializer]
+    graph = onnx.helper.make_graph(
+        nodes, "trimwatt", [_batched(entry) for entry in inputs], outputs, constants, sparse_initializer=sparse
+    )
     functions = [function for model in models for function in model.functions]
     joined = onnx.helper.make_model(
         graph, producer_name="trimwatt", functions=functions, ir_version=max(_graph.IR_VERSION, models[-1].ir_version)
@@ -205,16 +210,10 @@ def _prefix(
     keep: set[str] | None = None,
 ) -> None:
     """Set the names of a part apart from those of the others (in place)."""
-    names = {name: name if name in (keep or set()) else prefix + name for name in _values_of(model.graph)}
+    names = {name: name if name in (keep or set()) else prefix + name for name in _edit.names_of(model.graph)}
     _edit.rename(model.graph, names | (given or {}) | (fixed or {}))
     for i, node in enumerate(model.graph.node):
         node.name = f"{prefix}{node.op_type}{i}"
-
-
-def _values_of(graph: Any) -> set[str]:
-    names = {name for node in graph.node for part in (node.input, node.output) for name in part if name}
-    names |= {tensor.name for tensor in graph.initializer} | {entry.name for entry in [*graph.input, *graph.output]}
-    return names | {name for node in graph.node for inner in _edit.graphs_of(node) for name in _values_of(inner)}
 
 
 def _batched(entry: Any) -> Any:

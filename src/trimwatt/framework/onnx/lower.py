@@ -48,6 +48,7 @@ def _from_sklearn(workload: Workload) -> Workload:
 
 def _by_skl2onnx(workload: Workload, inputs: dict[str, Array]) -> Any:
     model = _converted(workload, [(name, _initial(array)) for name, array in inputs.items()])
+    _edit.set_names_apart(model, "skl/")
     # skl2onnx writes "hours per week" as hours_per_week
     _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
     _labels.unzip(model)
@@ -141,9 +142,10 @@ def _second_column(model: Any, inputs: dict[str, Array]) -> None:
     if got.shape[1:] != (2,):
         return
     both = model.graph.output[0].name
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1], dtype=np.int64), "decision/second"))
-    model.graph.node.append(onnx.helper.make_node("Gather", [both, "decision/second"], ["decision"], axis=1))
-    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("decision", onnx.TensorProto.FLOAT, [None, 1]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1], dtype=np.int64), f"{both}/second"))
+    model.graph.node.append(onnx.helper.make_node("Gather", [both, f"{both}/second"], [f"{both}/one"], axis=1))
+    one = onnx.helper.make_tensor_value_info(f"{both}/one", onnx.TensorProto.FLOAT, [None, 1])
+    model.graph.output[0].CopyFrom(one)
 
 
 def _same_missing(model: Any) -> None:

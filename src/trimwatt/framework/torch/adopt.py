@@ -2,55 +2,110 @@
 
 from __future__ import annotations
 
-import copy
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.framework.torch.run import tensor
-from trimwatt.workload import Array, Outputs, Workload, take
+from trimwatt.framework import classes, meaning
+from trimwatt.framework.torch.copying import copied, unwrap_inside_, unwrapped
+from trimwatt.framework.torch.run import BATCH, forward, tensor
+from trimwatt.workload import Array, Rows, Told, Workload, count, take
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 PROBE = 64
-_PASSES = ("View", "Squeeze", "Unsqueeze", "Select", "Slice", "Reshape", "Clone", "T", "Permute", "ToCopy")
+_MOST_SECONDS = 10.0
+_NAMES = (
+    "classes",
+    "class_names",
+    "class_labels",
+    "categories",
+    "id2label",
+    "idx_to_class",
+    "class_to_idx",
+    "label2id",
+)
 
 
-def adopt(workload: Workload) -> Workload:
-    """The workload with a copy of its module in evaluation mode, what the module answers with detected.
+def adopt(workload: Workload, told: Told | None = None) -> Workload:
+    """The workload with a copy of its module in evaluation mode, what the module answers with found by asking it.
 
-    The module is asked for a few training rows as it will be asked later. Raises InputError where it is no module,
-    cannot take the rows, gives another number of columns than there are classes, or NaN.
+    The module given keeps its weights, mode and gradients, and the process its random state. Raises InputError where
+    it is no module, cannot be copied, cannot take the rows, gives another number of columns than it has classes, or
+    NaN, and where what it answers with cannot be told.
     """
+    told = told or Told()
+    model = _copy_for_evaluation(workload.model)
+    with _random_state_kept():
+        few = tensor(workload, take(workload.rows.train.x, slice(0, PROBE)))
+        started = time.perf_counter()
+        answer = _ask(model, few, workload)
+        per_row_s = (time.perf_counter() - started) / len(few)
+        _ask_as_deployed(model, few, answer.shape, workload)
+        adopted = replace(workload, model=model, form="torch")
+        rows, y = meaning.choose_rows(workload.rows, _MOST_SECONDS / max(per_row_s, 1e-9))
+        raw = np.concatenate([_scores(adopted, part) for part in _batches(rows)])
+        if not np.isfinite(raw).all():
+            raise InputError("the model answers the data's rows with NaN or infinity; check its weights and scaling")
+        if workload.task == "regression":
+            return _regression(adopted, raw, told)
+        return _classification(adopted, raw, y, rows, told)
+
+
+def _copy_for_evaluation(given: Any) -> nn.Module:
     from torch import nn
 
-    if not isinstance(workload.model, nn.Module):
-        raise InputError(f"a PyTorch model is a torch.nn.Module, got {type(workload.model).__name__}")
-    model = copy.deepcopy(workload.model).cpu().eval()
-    rows = tensor(workload, take(workload.rows.train.x, slice(0, PROBE)))
-    answer = _ask(model, rows, workload)
-    _one_row(model, rows, answer.shape)
-    raw = answer.detach().float().numpy()
-    if not np.isfinite(raw).all():
-        raise InputError("the model answers training rows with NaN or infinity; check its weights and its scaling")
-    adopted = replace(workload, model=model, form="torch")
-    if workload.task == "regression":
-        return _regression(adopted, raw)
-    return _classification(adopted, raw, _last_function(answer))
+    if not isinstance(given, nn.Module):
+        raise InputError(f"a PyTorch model is a torch.nn.Module, got {type(given).__name__}")
+    model = copied(unwrapped(given))
+    unwrap_inside_(model)
+    try:
+        return model.cpu().eval()
+    except Exception as error:  # tensors on the meta device, modules whose own train() fails
+        raise InputError(f"the model cannot be put into evaluation mode on the CPU: {_first_line(error)}") from error
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _batches(rows: Rows) -> Iterator[Rows]:
+    return (take(rows, slice(start, start + BATCH)) for start in range(0, count(rows), BATCH))
+
+
+def _scores(workload: Workload, rows: Rows) -> Array:
+    """What the module gives for rows as stored; raises InputError where it cannot take them."""
+    given = tensor(workload, rows)
+    try:
+        return forward(workload.model, given)
+    except Exception as error:  # a module may raise anything
+        raise InputError(_refused(given, workload, error)) from error
 
 
 def _ask(model: nn.Module, rows: torch.Tensor, workload: Workload) -> torch.Tensor:
     import torch
 
     try:
-        # with gradients: the function that made the answer tells a sigmoid from a logit
-        with torch.enable_grad():
+        with torch.no_grad():
             answer = model(rows)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+    except Exception as error:  # a module may raise anything
         raise InputError(_refused(rows, workload, error)) from error
     if not isinstance(answer, torch.Tensor):
         raise InputError(
@@ -65,59 +120,75 @@ def _refused(rows: torch.Tensor, workload: Workload, error: Exception) -> str:
     kind = str(rows.dtype).removeprefix("torch.")
     shape = ", ".join(str(size) for size in rows.shape[1:])
     stored = "prepared rows" if workload.prepare is not None else "rows as stored"
-    why = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
     return (
-        f"the model cannot take {stored}, {kind} (n, {shape}): {why}; "
+        f"the model cannot take {stored}, {kind} (n, {shape}): {_first_line(error)}; "
         "convert and scale inside the model, or return a Workload with prepare"
     )
 
 
-def _one_row(model: nn.Module, rows: torch.Tensor, shape: torch.Size) -> None:
-    """Refuse a module that drops the axis of rows when there is only one, as a bare squeeze() does."""
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # TorchScript puts its own trace first, and the reason last
+    told = lines[-1 if lines and lines[0].startswith("The following operation failed") else 0] if lines else ""
+    return f"{type(error).__name__}: {told[:160]}" if told else type(error).__name__
+
+
+def _ask_as_deployed(model: nn.Module, rows: torch.Tensor, shape: torch.Size, workload: Workload) -> None:
+    """Refuse a module that cannot answer as many rows as a request has, or drops their axis for one row."""
     import torch
 
-    with torch.no_grad():
-        alone = model(rows[:1])
-    if alone.shape != (1, *shape[1:]):
+    asked = min(workload.scenario.batch_size, len(rows))
+    try:
+        with torch.no_grad():
+            alone = model(rows[:asked])
+    except Exception as error:  # a module may raise anything
         raise InputError(
-            f"the model answers one row with shape {tuple(alone.shape)} and {len(rows)} rows with {tuple(shape)}; "
-            "keep the first axis, say squeeze(1) instead of squeeze()"
+            f"the model answers {len(rows)} rows, and not {asked}, as a request has here: {_first_line(error)}; "
+            "if it needs the statistics of a batch, let its normalization keep running statistics "
+            "(track_running_stats=True), or ask more rows at a time with --batch-size"
+        ) from error
+    if alone.shape != (asked, *shape[1:]):
+        raise InputError(
+            f"the model answers {asked} row(s) with shape {tuple(alone.shape)} and {len(rows)} rows with "
+            f"{tuple(shape)}; keep the first axis, say squeeze(1) instead of squeeze()"
         )
 
 
-def _regression(workload: Workload, raw: Array) -> Workload:
+def _regression(workload: Workload, raw: Array, told: Told) -> Workload:
+    meaning.check_told(told, "regression")
     if raw.ndim > 2 or (raw.ndim == 2 and raw.shape[1] != 1):
         raise InputError(f"regression needs one value a row, the model gives shape (n, {raw.shape[1:]})")
     return replace(workload, outputs="values")
 
 
-def _classification(workload: Workload, raw: Array, last: str) -> Workload:
+def _classification(workload: Workload, raw: Array, y: Array, rows: Rows, told: Told) -> Workload:
     if raw.ndim > 2:
         raise InputError(f"classification needs one column a class, the model gives shape (n, {raw.shape[1:]})")
-    width = 1 if raw.ndim == 1 else raw.shape[1]
-    classes = len(workload.rows.classes or ())
-    told = workload.class_columns
-    named = classes if told is None else len(told)
-    if width != named and not (width == 1 and named == 2):
-        known = f"data have {classes} classes" if told is None else f"class_columns names {named}"
-        raise InputError(
-            f"the model gives {width} columns, {known}; give data of the model's classes, or return a Workload "
-            "with class_columns saying which class each column stands for"
-        )
-    return replace(workload, outputs=_outputs(workload.outputs, raw.reshape(len(raw), -1), last))
+    raw = raw.reshape(len(raw), -1)
+    named = classes.assign(workload, raw.shape[1], told, _own_classes(workload.model, max(2, raw.shape[1])))
+
+    def ask(some: Rows) -> Array:
+        return _scores(workload, some).reshape(count(some), -1)
+
+    return replace(named, outputs=meaning.find_outputs(named, raw, y, rows, ask, told))
 
 
-def _outputs(told: Outputs, raw: Array, last: str) -> Outputs:
-    if told == "probabilities" or last.startswith(("Sigmoid", "Softmax")):
-        return "probabilities"
-    # logits of one column may all lie in (0, 1) by chance; sums of 1 over several columns do not come by chance
-    sums = raw.shape[1] > 1 and (raw >= 0).all() and np.allclose(raw.sum(axis=1), 1, atol=1e-3)
-    return "probabilities" if sums else "logits"
+def _own_classes(model: nn.Module, width: int) -> tuple[Any, ...] | None:
+    """The class of each column as the module itself lists them; None where it does not, or says different things."""
+    homes = [home for home in (model, *(getattr(model, name, None) for name in ("config", "hparams", "meta"))) if home]
+    found = {
+        labels
+        for home in homes
+        for name in _NAMES
+        if (labels := classes.from_names(_attribute(home, name), width)) is not None
+    }
+    return found.pop() if len(found) == 1 else None
 
 
-def _last_function(answer: torch.Tensor) -> str:
-    """Name of the function that gave the answer, past those that only reshape it; "" where it is not recorded."""
-    node: Any = answer.grad_fn
-    while node is not None and node.name().removesuffix("0").removesuffix("Backward").startswith(_PASSES):
-        node = next((before for before, _ in node.next_functions if before is not None), None)
-    return "" if node is None else str(node.name())
+def _attribute(home: Any, name: str) -> Any:
+    if isinstance(home, dict):
+        return home.get(name)
+    try:
+        return getattr(home, name, None)
+    except Exception:  # a property of the user's may raise anything, and is then no list of names
+        return None

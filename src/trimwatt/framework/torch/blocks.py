@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
+
+from trimwatt.framework.torch.copying import copied
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +75,7 @@ def without(module: nn.Module, names: list[str], rows: torch.Tensor) -> nn.Modul
     import torch
 
     for shorten_lists in (False, True):
-        less = copy.deepcopy(module)
+        less = copied(module)
         _take_out_(less, names, shorten_lists)
         try:
             with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch import augment, loss, precision, regularise
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.hooks import Batch, Hooks
 from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
@@ -98,7 +98,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks
     import torch
 
     hooks = hooks or Hooks()
-    module: nn.Module = copy.deepcopy(workload.model)
+    module: nn.Module = copied(workload.model)
     if hooks.prepare is not None:
         module = hooks.prepare(module)
     if plan.epochs == 0:

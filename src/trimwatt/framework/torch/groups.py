@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trimwatt.errors import TrialFailed
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.heads import heads
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def by_weight(importance: str) -> Score:
 
 
 def _own(model: nn.Module) -> nn.Module:
-    module = copy.deepcopy(model).eval()
+    module = copied(model).eval()
     module.requires_grad_(True)  # the graph of dependencies is read from gradients
     return module
 

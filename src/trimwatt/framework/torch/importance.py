@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from trimwatt.errors import TrialFailed
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.groups import Group, Part, Score, by_weight, groups
 from trimwatt.framework.torch.loss import criterion
 from trimwatt.framework.torch.run import example, tensor
@@ -44,7 +44,7 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
     """
     import torch
 
-    module: nn.Module = copy.deepcopy(workload.model).eval()
+    module: nn.Module = copied(workload.model).eval()
     module.requires_grad_(True)
     total = {group.layer: torch.zeros(group.channels) for group in found if _read(group)}
     batches = 0

@@ -54,7 +54,9 @@ class Criterion:
             return _of_one_column(answer[:, 0], target, self.outputs)
         if self.outputs == "logits":
             return functional.cross_entropy(answer, target, label_smoothing=self.smoothing)
-        logs = answer.clamp_min(1e-7).log()
+        # scores of a sigmoid each need not add up to 1, and could then all grow at once
+        positive = answer.clamp_min(1e-7)
+        logs = (positive / positive.sum(dim=1, keepdim=True)).log()
         return (1 - self.smoothing) * functional.nll_loss(logs, target) - self.smoothing * logs.mean()
 
 
@@ -75,7 +77,7 @@ def criterion(workload: Workload, y: Array, from_scratch: bool, smoothing: float
     if workload.task == "regression":
         mean, spread = float(np.mean(y)), float(np.std(y)) or 1.0
         return Criterion("values", None, spread, (mean, spread) if from_scratch else None)
-    codes = len(workload.rows.classes or ())
+    codes = len(workload.answers)
     columns = np.full(codes, -1, dtype=np.int64)
     told = range(codes) if workload.class_columns is None else workload.class_columns
     for column, code in enumerate(told):

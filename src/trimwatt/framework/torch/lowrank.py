@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimwatt.errors import TrialFailed
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.heads import heads
 from trimwatt.workload import Array
 
@@ -198,7 +198,7 @@ def replaced(module: nn.Module, chains: dict[str, nn.Module], row: torch.Tensor)
 
     with torch.no_grad():
         before = module(row).shape
-    less = copy.deepcopy(module)
+    less = copied(module)
     for name, chain in chains.items():
         parent, _, child = name.rpartition(".")
         setattr(less.get_submodule(parent), child, chain)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trimwatt.errors import TrialFailed
+from trimwatt.framework.torch.copying import copied
 
 if TYPE_CHECKING:
     import torch
@@ -347,4 +347,4 @@ def add_(module: nn.Module, found: Found, cell: Cell, share: torch.Tensor) -> No
 
 def owned(module: nn.Module) -> nn.Module:
     """A copy of the module in evaluation mode."""
-    return copy.deepcopy(module).eval()
+    return copied(module).eval()

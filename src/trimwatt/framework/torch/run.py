@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimwatt.errors import InputError
+from trimwatt.framework.torch.copying import copied
 from trimwatt.workload import Array, Rows, Workload, count, take
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def evaluated(module: nn.Module) -> nn.Module:
     """The module in evaluation mode: itself where it is, else a copy, so that a training module stays one."""
     if not any(getattr(part, "training", False) for part in module.modules()):
         return module
-    return copy.deepcopy(module).eval()
+    return copied(module).eval()
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.heads import heads
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def unscaled(module: nn.Module, scale: tuple[float, float], rows: torch.Tensor) 
 def _folded(module: nn.Module, mean: float, spread: float, rows: torch.Tensor) -> nn.Module | None:
     from torch import nn
 
-    copied = copy.deepcopy(module)
-    dense = [layer for layer in heads(copied, rows, 1) if isinstance(layer, nn.Linear)]
+    changed = copied(module)
+    dense = [layer for layer in heads(changed, rows, 1) if isinstance(layer, nn.Linear)]
     if len(dense) != 1 or dense[0].bias is None:
         return None
     dense[0].weight.data.mul_(spread)
     dense[0].bias.data.mul_(spread).add_(mean)
-    return copied
+    return changed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from trimwatt.errors import TrialFailed
 from trimwatt.framework.torch import Batch, Hooks
+from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.run import tensor
 from trimwatt.technique.distill._teacher import LEAST, Teacher
 from trimwatt.workload import Workload
@@ -52,7 +52,8 @@ class _Said:
         return functional.mse_loss(answer.reshape(len(answer), -1)[:, 0], (soft - self.mean) / self.spread)
 
     def _classes(self, answer: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
-        return softened(_logits(answer, self.student), soft[:, _codes(self.student)], self.technique.temperature)
+        columns, codes = _columns(self.student, soft.shape[1])
+        return softened(_logits(answer, self.student)[:, columns], soft[:, codes], self.technique.temperature)
 
 
 def softened(logits: torch.Tensor, probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -72,9 +73,11 @@ def _logits(answer: torch.Tensor, student: Workload) -> torch.Tensor:
     return torch.cat([torch.zeros_like(answer), answer], dim=1) if answer.shape[1] == 1 else answer
 
 
-def _codes(student: Workload) -> list[int]:
-    """The class code of each column of the student's logits."""
-    return list(student.class_columns or range(len(student.rows.classes or ())))
+def _columns(student: Workload, classes: int) -> tuple[list[int], list[int]]:
+    """The columns of the student's logits that stand for classes of the data, and the code of each."""
+    codes = list(student.class_columns or range(len(student.answers) or classes))
+    columns = [column for column, code in enumerate(codes) if code < classes]
+    return columns, [codes[column] for column in columns]
 
 
 class _Taught(nn.Module):
@@ -95,7 +98,7 @@ class _Matched:
         if teacher.workload.form != "torch":
             raise TrialFailed(f"features are matched between networks only, the teacher is {teacher.workload.form}")
         self.technique, self.teacher, self.said = technique, teacher, said
-        self.module = copy.deepcopy(teacher.workload.model).eval()
+        self.module = copied(teacher.workload.model).eval()
         few = tensor(teacher.workload, student.rows.train.take(slice(0, 2)).x)
         self.theirs = _Watch(self.module, few, "teacher")
         self.ours: _Watch | None = None

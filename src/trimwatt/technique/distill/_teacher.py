@@ -25,10 +25,20 @@ class Teacher:
     def says(self, split: Split) -> Array:
         """Probabilities (n, k) in the order of the classes, or values (n,), for the rows as stored."""
         if id(split) not in self._said:
-            answers = framework.get(self.workload.form).scores(self.workload, split.x)
+            answers = _of_the_data(self.workload, framework.get(self.workload.form).scores(self.workload, split.x))
             # the split is kept beside its answers, so that its id is not another's
             self._said[id(split)] = split, answers
         return self._said[id(split)][1]
+
+
+def _of_the_data(workload: Workload, answers: Array) -> Array:
+    """Probabilities of the classes of the data alone, where a teacher that was given knows others too."""
+    classes = workload.rows.classes
+    if classes is None or answers.shape[1] == len(classes):
+        return answers
+    kept = answers[:, : len(classes)]
+    total = kept.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > LEAST, kept / np.maximum(total, LEAST), 1 / len(classes)), dtype=kept.dtype)
 
 
 def fidelity(teacher: Workload, student: Workload, rows: Rows) -> float:

@@ -103,13 +103,13 @@ def _architecture(technique: Distill, workload: Workload) -> Technique:
 
 def _anew(workload: Workload) -> Workload:
     """The teacher's own network with fresh weights."""
-    import copy
-
     import torch
+
+    from trimwatt.framework.torch.copying import copied
 
     if workload.form != "torch":
         raise TrialFailed(f"only a PyTorch network can be its own student, the teacher is a {workload.form} model")
-    module = copy.deepcopy(workload.model)
+    module = copied(workload.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed + 1)
         for part in module.modules():

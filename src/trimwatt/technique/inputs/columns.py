@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -71,6 +70,7 @@ def _refitted(technique: SelectColumns, workload: Workload) -> Workload:
 def _narrowed(technique: SelectColumns, workload: Workload) -> Workload:
     torch = require("torch", "torch", "A network")
     from trimwatt.framework.torch import gates_inputs
+    from trimwatt.framework.torch.copying import copied
     from trimwatt.framework.torch.run import evaluated, example
 
     prepare = _prepare(workload)
@@ -81,7 +81,7 @@ def _narrowed(technique: SelectColumns, workload: Workload) -> Workload:
     kept = np.concatenate([prepare.places[column] for column in less.places])
     rows = workload.rows.train.sample(SCOUT_ROWS, workload.seed)
     mean = torch.from_numpy(prepare.transform(rows.x).mean(0))
-    module = copy.deepcopy(workload.model).eval()
+    module = copied(workload.model).eval()
     return replace(workload, model=gates_inputs.without_(module, name, torch.from_numpy(kept), mean), prepare=less)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -42,6 +41,7 @@ class Downsample(Technique):
 @applies_to(Downsample, "torch")
 def _pooled(technique: Downsample, workload: Workload) -> Workload:
     torch = require("torch", "torch", "A network")
+    from trimwatt.framework.torch.copying import copied
     from trimwatt.framework.torch.pooled import Pooled
     from trimwatt.framework.torch.recalibrate import recalibrate_
     from trimwatt.framework.torch.run import example, sample, threads
@@ -53,7 +53,7 @@ def _pooled(technique: Downsample, workload: Workload) -> Workload:
     side = min(rows.train.x.shape[1:3])
     if side < 2 * technique.factor:
         raise TrialFailed(f"pictures of {side} pixels a side cannot be divided by {technique.factor}")
-    module = Pooled(copy.deepcopy(workload.model), technique.factor, first=workload.prepare is not None).eval()
+    module = Pooled(copied(workload.model), technique.factor, first=workload.prepare is not None).eval()
     with threads(team(workload, RECALIBRATION_ROWS)):
         try:
             with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,9 @@ def flows(module: nn.Module, layers: Iterable[str], rows: torch.Tensor) -> dict[
     import torch
     from torch import nn
 
-    module = copy.deepcopy(module).eval().requires_grad_(True)
+    from trimwatt.framework.torch.copying import copied
+
+    module = copied(module).eval().requires_grad_(True)
     seen: dict[str, list[tuple[Any, Any]]] = {}
 
     def watch(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -50,11 +49,12 @@ class PruneBlocks(Technique):
 def _prune(technique: PruneBlocks, workload: Workload) -> Workload:
     require("torch", "torch", "Pruning")
     from trimwatt.framework.torch.blocks import residual_blocks, without
+    from trimwatt.framework.torch.copying import copied
     from trimwatt.framework.torch.recalibrate import recalibrate_
     from trimwatt.framework.torch.run import example, sample, threads
     from trimwatt.framework.torch.size import team
 
-    whole = copy.deepcopy(workload.model).eval()
+    whole = copied(workload.model).eval()
     names = residual_blocks(whole, example(workload))
     if not names:
         raise TrialFailed("the network has no residual block that keeps its shape, so none can be removed")

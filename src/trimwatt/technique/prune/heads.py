@@ -104,9 +104,9 @@ def _prune(technique: PruneHeads, workload: Workload) -> Workload:
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    import copy
+    from trimwatt.framework.torch.copying import copied
 
-    return copy.deepcopy(module).eval()
+    return copied(module).eval()
 
 
 def _acts(technique: PruneHeads) -> bool:
