@@ -109,7 +109,7 @@ def _anew(workload: Workload) -> Workload:
 
     if workload.form != "torch":
         raise TrialFailed(f"only a PyTorch network can be its own student, the teacher is a {workload.form} model")
-    module = copied(workload.model)
+    module: Any = copied(workload.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed + 1)
         for part in module.modules():
