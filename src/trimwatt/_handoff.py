@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from trimwatt import _portable
+from trimwatt._files import write_private
 from trimwatt.errors import InputError, TrimwattError
 
 _DEPTH = 6
 
 
 def write(value: Any, path: Path) -> str:
-    """Write `value` to `path` and return its sha256, to be kept in memory only.
+    """Write `value` to `path`, for this user alone, and return its sha256, to be kept in memory only.
 
     Raises InputError, naming the attribute, where something in it cannot leave this process.
     """
@@ -28,8 +29,7 @@ def write(value: Any, path: Path) -> str:
         data = dump(value)
     except Exception as error:  # pickle passes on whatever an object's own methods raise
         raise InputError(refuse(value, error)) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_private(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -6,7 +6,7 @@ TrimwattError
 ├── GateFailed       exit 1   a floor or budget was not met
 ├── SensorAbsent     exit 3   a required sensor is not there
 ├── Inconclusive     exit 4   the interval straddles the limit, under --strict
-└── TrialFailed               one candidate cannot be made; the study goes on
+└── TrialFailed       exit 2   one candidate cannot be made; the study goes on
     └── TrialStopped          it took more time than it was given
 """
 
@@ -16,9 +16,9 @@ from typing import ClassVar
 
 
 class TrimwattError(Exception):
-    """Base of all errors; `exit_code` is what the command line ends with."""
+    """Base of all errors; `exit_code` is what the command line ends with, 1 for a gate alone."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 2
 
 
 class InputError(TrimwattError, ValueError):

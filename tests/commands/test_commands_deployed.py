@@ -147,7 +147,7 @@ def test_a_link_out_of_the_folder_is_refused(copied: Path, tmp_path: Path) -> No
         ("[]", "not readable as a manifest"),
         ('{"schema": "trimwatt/artifact/1"}', "not readable as a manifest"),
         ('{"schema": "trimwatt/artifact/9"}', "this version reads 'trimwatt/artifact/1'"),
-        ('{"schema": "trimwatt/artifact/1", "runtime": 3}', "runtime is not str"),
+        ('{"schema": "trimwatt/artifact/1", "runtime": 3}', "runtime is text, got 3"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(copied: Path, text: str, message: str) -> None:

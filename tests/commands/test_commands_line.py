@@ -98,12 +98,10 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Run, arguments: list[str]
     assert list(Path().iterdir()) == []
 
 
-def test_debug_shows_where_it_came_from() -> None:
-    from trimwatt.commands import main
-    from trimwatt.errors import InputError
-
-    with pytest.raises(InputError):
-        main(["optimize", "a.csv", "--budget", "x", "--debug"])
+def test_debug_shows_where_it_came_from_and_the_code_stays(run: Run) -> None:
+    code, _, err = run("optimize", "a.csv", "--budget", "x", "--debug")
+    assert code == 2
+    assert err.startswith("Traceback") and err.splitlines()[-1].startswith("trimwatt: ")
 
 
 def test_every_option_reaches_the_study() -> None:

@@ -10,9 +10,23 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "trimwatt"
 
+BASE = {
+    "errors",
+    "units",
+    "_imports",
+    "_lookup",
+    "_handoff",
+    "_portable",
+    "_process",
+    "_child",
+    "_files",
+    "_printable",
+    "_shape",
+    "_signals",
+}
 # one line is one level; a name may use what stands above it, and its own kind
 LEVELS = (
-    ("base", {"errors", "units", "_imports", "_lookup", "_handoff", "_portable", "_process", "_child"}),
+    ("base", BASE),
     ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),
     ("evidence", {"compare", "profile"}),

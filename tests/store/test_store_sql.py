@@ -1,10 +1,9 @@
-"""The SQL store, held to the contract on SQLite, and on PostgreSQL where TRIMWATT_TEST_STORE names one."""
+"""The SQL store, held to the contract on SQLite, and on PostgreSQL where there is a server."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sqlite3
 import sys
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trimwatt.errors import InputError, MissingExtra
 from trimwatt.store import Store, database, open_store
+from trimwatt.store._engine import connect
 from trimwatt.store.sql import SqlStore
 from trimwatt.testing.store import StoreContract
 
@@ -77,12 +78,52 @@ class TestSqlite(StoreContract):
         second.close()
 
 
-@pytest.mark.skipif("TRIMWATT_TEST_STORE" not in os.environ, reason="TRIMWATT_TEST_STORE names no database server")
 class TestServer(StoreContract):
     """Each test has studies of its own, since the database outlives it."""
 
+    url = ""
+
+    @pytest.fixture(autouse=True)
+    def _on_server(self, server_url: str) -> None:
+        self.url = server_url
+
     def open(self, folder: Path, study: str = "study") -> Store:
-        return SqlStore(os.environ["TRIMWATT_TEST_STORE"], f"{folder}/{study}")
+        return SqlStore(self.url, f"{folder}/{study}")
+
+    def test_a_second_writer_is_refused_until_the_first_is_done(self, tmp_path: Path) -> None:
+        first, second = self.open(tmp_path), self.open(tmp_path)
+        other = self.open(tmp_path, "another study")
+        first.add_trial({"key": "a"})
+        for act in (second.claim, lambda: second.add_trial({"key": "b"}), lambda: second.set("a", 1)):
+            with pytest.raises(
+                InputError, match=r"another process is writing to the study .*; wait until it has ended"
+            ):
+                act()
+        other.add_trial({"key": "b"})
+        assert [trial["key"] for trial in second.trials()] == ["a"]
+        first.close()
+        second.add_trial({"key": "b"})
+        assert [trial["key"] for trial in second.trials()] == ["a", "b"]
+        second.close()
+        other.close()
+
+    def test_a_writer_whose_connection_was_cut_loses_its_lock_and_takes_it_again(self, tmp_path: Path) -> None:
+        first = self.open(tmp_path)
+        first.add_trial({"key": "a"})
+        engine = connect(self.url)
+        with engine.connect() as connection:
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            connection.execute(sa.text(cut))
+        engine.dispose()
+        with pytest.raises(InputError, match="cannot be used"):
+            first.add_trial({"key": "b"})
+        first.add_trial({"key": "b"})
+        assert [trial["key"] for trial in first.trials()] == ["a", "b"]
+        second = self.open(tmp_path)
+        with pytest.raises(InputError, match="another process is writing"):
+            second.add_trial({"key": "c"})
+        second.close()
+        first.close()
 
 
 def refusal(make: Callable[[], object]) -> str:

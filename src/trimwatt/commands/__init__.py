@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from trimwatt.commands import _study, check, compare, demo, doctor, measure, optimize, predict, report
-from trimwatt.errors import TrimwattError
+from trimwatt import _signals
+from trimwatt.commands import (
+    _failures,
+    _output,
+    _streams,
+    _study,
+    check,
+    compare,
+    demo,
+    doctor,
+    measure,
+    optimize,
+    predict,
+    report,
+)
 
 __all__ = ["app", "main"]
 
@@ -35,15 +47,12 @@ app.command(short_help="Predict with a delivered model.")(predict.predict)
 app.command(short_help="Say which energy sensors there are, and what opens them.")(doctor.doctor)
 app.command(short_help="Show a whole study in about a minute.")(demo.demo)
 
-# every error of the command line's own parser
-_Refused = typer.BadParameter.__mro__[2]
-
 
 def _print_version(asked: bool) -> None:
     if asked:
         from importlib import metadata
 
-        typer.echo(f"trimwatt {metadata.version('trimwatt')}")
+        _output.write(f"trimwatt {metadata.version('trimwatt')}\n")
         raise typer.Exit
 
 
@@ -63,21 +72,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
     arguments: those after the program's name, sys.argv's by default. Exit codes: 0 ok, 1 a gate failed, 2 usage or
-    input, 3 a required sensor is absent, 4 inconclusive under --strict, 130 interrupted.
+    input, 3 a required sensor is absent, 4 inconclusive under --strict, 5 a bug, 130 interrupted.
     """
     _study.is_process = arguments is None
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
+    with _streams.standing() as out:
+        code = _run(given, debug)
+        out.flush()
+        if out.lost is not None:
+            _output.say(f"trimwatt: the output could not be written: {out.lost.strerror}; direct it elsewhere")
+            code = code or 2
+    sys.exit(code)
+
+
+def _run(given: list[str], debug: bool) -> int:
+    """The exit code of the command line `given`; whatever goes wrong is one line on stderr."""
     try:
-        code = _group().main(given or ["--help"], prog_name="trimwatt", standalone_mode=False)
-    except BrokenPipeError:
-        # whoever read our output has left; the interpreter must not complain about it at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        with _signals.as_interrupts():
+            return _invoke(given or ["--help"])
+    except KeyboardInterrupt:
+        _output.say("trimwatt: interrupted")
+        return 130
     except Exception as error:
-        if debug or not isinstance(error, TrimwattError | _Refused):
-            raise
-        code = _say(error)
-    sys.exit(code if isinstance(code, int) else 0)
+        if debug:
+            _output.say(_failures.trace(error))
+        return _failures.tell(error, debug)
+
+
+def _invoke(given: list[str]) -> int:
+    """Run a verb; typer's own `main` would turn a full disk and a bug of ours into the code of a failed gate."""
+    group = _group()
+    try:
+        with group.make_context("trimwatt", given) as context:
+            code = group.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
+    except SystemExit as end:
+        code = end.code
+    return code if isinstance(code, int) else 0
 
 
 def _group() -> Any:
@@ -94,14 +126,3 @@ def _without_debug(given: list[str]) -> tuple[list[str], bool]:
     end = marks[0] if marks else len(given)
     kept = [argument for argument in given[:end] if argument != "--debug"]
     return kept + given[end:], len(kept) < end
-
-
-def _say(error: Exception) -> int:
-    """One line on stderr, and the exit code that belongs to it."""
-    message = str(getattr(error, "format_message", error.__str__)())
-    if not message:
-        return int(getattr(error, "exit_code", 2))
-    context = getattr(error, "ctx", None)
-    hint = f"; see `{context.command_path} --help`" if context is not None else ""
-    print(f"trimwatt: {' '.join(message.split()).removesuffix('.')}{hint}", file=sys.stderr)
-    return int(getattr(error, "exit_code", 2))

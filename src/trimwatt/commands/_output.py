@@ -1,18 +1,23 @@
-"""What the verbs share: printing JSON, refusing to overwrite, telling where things are."""
+"""What the verbs share: printing text and JSON, refusing to overwrite, telling where things are."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from trimwatt._printable import json_text, visible
 from trimwatt.errors import InputError
+
+
+def write(text: str) -> None:
+    """Write a result to stdout as it is."""
+    sys.stdout.write(text)
 
 
 def print_json(value: Any) -> None:
     """Print `value` as the only thing on stdout; NaN has no place in JSON and is refused."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write(json_text(value) + "\n")
 
 
 def free(path: Path, force: bool) -> Path:
@@ -27,5 +32,5 @@ def free(path: Path, force: bool) -> Path:
 
 
 def say(text: str) -> None:
-    """A line about progress, on stderr."""
-    print(text, file=sys.stderr)
+    """A line about progress or an error, on stderr; a name in it does not steer the terminal."""
+    print(visible(text), file=sys.stderr)

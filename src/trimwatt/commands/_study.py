@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
         with Live() as live:
             done = getattr(study, function)(**arguments, progress=live, start=start, pages=report.prepare)
     except KeyboardInterrupt as stop:
-        raise typer.Exit(_interrupted(live.trials, function)) from stop
+        raise typer.Exit(_interrupted(live.kept, function)) from stop
     tell(done.to_dict(), done.folder, done.pages, as_json=as_json)
     if is_process:
         # the interpreter would walk every object of the frameworks before it ends, for a third of a CPU second
@@ -35,10 +35,11 @@ def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     raise typer.Exit(done.exit_code)
 
 
-def _interrupted(trials: list[dict[str, Any]], function: str) -> int:
-    """Say what was kept and how to go on."""
-    kept = f"{len(trials)} finished candidate{'s' * (len(trials) != 1)} kept" if trials else "nothing was finished"
-    again = "; the same command with --resume goes on" if trials and function == "optimize" else ""
+def _interrupted(candidates: Collection[Any], function: str) -> int:
+    """Say how many candidates were kept, and how to go on."""
+    count = len(candidates)
+    kept = f"{count} finished candidate{'s' * (count != 1)} kept" if count else "nothing was finished"
+    again = "; the same command with --resume goes on" if count and function == "optimize" else ""
     _output.say(f"trimwatt: interrupted, {kept}{again}")
     return 130
 

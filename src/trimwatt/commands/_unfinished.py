@@ -10,32 +10,33 @@ from trimwatt.errors import InputError
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What the study in `folder` kept, in the form of study.json but without a verdict; None where it kept no trial."""
-    if not (folder / "study.db").is_file():
+    """What the study in `folder` kept, in the form of study.json but without a verdict; None where there is none.
+
+    What a killed run left behind is tidied. Raises InputError where no trial was kept, and where the database, a
+    server perhaps, cannot be read.
+    """
+    from trimwatt.study import folder as folders
+
+    if not folder.is_dir():
+        return None
+    running = not folders.tidy_stopped(folder)
+    from trimwatt.study import stopped
+
+    if not stopped.is_kept(folder):
         return None
     from trimwatt.store import open_store
+    from trimwatt.study.summary import plain
 
     with contextlib.closing(open_store(folder)) as store:
-        asked, trials, ledger = store.study(), store.trials(), store.ledger()
-    if asked is None or not trials:
-        return None
-    options = asked.get("options") or {}
-    return {
-        "schema": "trimwatt/study/1", "task": "regression" if not asked["data"]["classes"] else "classification",
-        "metric": asked["metric"], "data": asked["data"], "scenario": options.get("scenario"),
-        "floor": _floor(asked["metric"], options, trials[0]), "baseline": trials[0]["id"], "recommended": None,
-        "verdict": None, "payback": None, "trials": trials, "ledger": ledger, "warnings": [],
-    }  # fmt: skip
-
-
-def _floor(name: str, options: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any] | None:
-    """The floor as the study had it: given, or the baseline's quality less the drop; None for a metric of one's own."""
-    if options.get("floor") is not None:
-        return {"kind": "absolute", "value": options["floor"]}
-    from trimwatt import metric
-
-    try:
-        value = metric.get(name).floor(baseline["quality"]["value"], options["max_drop"])
-    except InputError:
-        return None
-    return {"kind": "max_drop", "value": value, "max_drop": options["max_drop"]}
+        study = stopped.read(store)
+    if study is None and running:
+        raise InputError(f"the study in {folder} is running and has measured nothing yet; ask again later")
+    if study is None:
+        raise InputError(
+            f"the study in {folder} was stopped before its baseline was measured, so there is nothing to report; the "
+            "same optimize command with --resume starts it again"
+        )
+    if running:
+        study["warnings"] = [text.replace("was stopped", "is still running") for text in study["warnings"]]
+    found: dict[str, Any] = plain(study)
+    return found

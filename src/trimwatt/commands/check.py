@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimwatt import units
+from trimwatt._printable import visible
 from trimwatt.commands import _output
 from trimwatt.errors import InputError
 
@@ -96,7 +97,7 @@ def _tell_static(checks: tuple[Check, ...], as_json: bool) -> None:
     if as_json:
         _output.print_json({"valid": True, "checks": listed})
     else:
-        typer.echo(f"valid: {', '.join(listed)}")
+        _output.write(f"valid: {', '.join(listed)}\n")
 
 
 def _targets(save: Path | None, markdown: Path | None, force: bool) -> dict[str, Path | None]:
@@ -127,7 +128,7 @@ def _tell(outcome: dict[str, Any], as_json: bool, markdown: Path | None) -> None
     if as_json:
         _output.print_json(outcome)
     else:
-        typer.echo("\n".join(gate.lines(outcome)))
+        _output.write(visible("\n".join(gate.lines(outcome))) + "\n")
     if markdown is None:
         return
     text = gate.markdown(outcome)

@@ -74,7 +74,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     from trimwatt.report import doctor as report
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    typer.echo(_encodable(report.text(found, colour)), nl=False, color=True)
+    _output.write(_encodable(report.text(found, colour)))
 
 
 def _encodable(text: str) -> str:
@@ -169,4 +169,4 @@ def _calibrate(asked: dict[str, Any], phases: str, save_load: Path | None, load:
 
         _output.print_json({"schema": "trimwatt/calibration/1", "file": str(file), **asdict(found)})
         return
-    typer.echo(f"{found}\nkept in {file}; readings without a sensor are `estimated` by it from now on")
+    _output.write(f"{found}\nkept in {file}; readings without a sensor are `estimated` by it from now on\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json as _json
 import sys
 from pathlib import Path
@@ -160,13 +159,10 @@ def _tell(
     reading = replace(reading, warnings=(*(note for note in notes if note), *reading.warnings))
     carbon = intensity.grams(reading.process)
     record = {**reading.to_dict(), "carbon": carbon, **({"runs": spread} if spread else {})}
-    # a reader that has left, a full disk: the command has run, and that counts
-    with contextlib.suppress(OSError):
-        if json:
-            _output.print_json(record)
-            sys.stdout.flush()
-        else:
-            _output.say(page.text(reading, carbon, spread if spread and "values" in spread else None))
+    if json:
+        _output.print_json(record)
+    else:
+        _output.say(page.text(reading, carbon, spread if spread and "values" in spread else None))
     if target is not None:
         try:
             put(target, _json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trimwatt._printable import visible
 from trimwatt.commands import _output
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def predict(
     model = deployed.load(inner if (inner / deployed.MANIFEST).is_file() else artifact)
     text = answers(model, input.rows_for_prediction(data, model.manifest["input"]))
     if target is None:
-        typer.echo(text, nl=False)
+        _output.write(text)
         return
     from trimwatt.report import put
 
-    typer.echo(put(target, text))
+    _output.write(f"{visible(put(target, text))}\n")
 
 
 def answers(model: Deployed, rows: Rows) -> str:

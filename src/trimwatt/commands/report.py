@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from trimwatt._printable import json_text, one_line, visible
 from trimwatt.commands import _output, _unfinished
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, TrimwattError
 
 SCHEMA = "trimwatt/study/1"
 FORMATS = ("html", "md", "csv", "json")
@@ -25,20 +25,29 @@ def report(
     ] = None,
     format: Annotated[str, typer.Option(help="html, or the candidates as md, csv or json.")] = "html",
     force: Annotated[bool, typer.Option("--force", help="Replace the file given with -o.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="csv: leave texts that a spreadsheet would run as formulas as they are.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Build report.html again from study.json, also of a study that was stopped; or print its candidates."""
     if format not in FORMATS:
         raise InputError(f"--format is one of {', '.join(FORMATS)}, got {format!r}")
+    if raw and format != "csv":
+        raise InputError(f"--raw goes with --format csv, got --format {format}")
     path = folder / "study.json" if folder.is_dir() else folder
     study = read(path)
+    rendered = _rendered(study, format, raw, path)
+    if study.get("verdict") is None:
+        for warning in study.get("warnings") or []:
+            _output.say(f"trimwatt: {one_line(warning)}")
     if output is None and format != "html":
-        sys.stdout.write(_render(study, format))
+        _output.write(rendered)
         return
     # the report that stands in the study's own folder was made from the same file
     target = _output.free(output, force) if output else path.with_name("report.html")
     from trimwatt.report import put
 
-    typer.echo(put(target, _render(study, format)))
+    _output.write(f"{visible(put(target, rendered))}\n")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -50,18 +59,37 @@ def read(path: Path) -> dict[str, Any]:
     try:
         study = json.loads(path.read_text(encoding="utf-8"))
         schema = study.get("schema")
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{path} is not a study ({error}); give the folder that `trimwatt optimize` wrote") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _no_study(path, error) from error
     if schema != SCHEMA:
         raise InputError(f"{path} has schema {schema!r}, this version reads {SCHEMA!r}; make the study again")
     return dict(study)
 
 
-def _render(study: dict[str, Any], format: str) -> str:
+def _no_study(path: Path, error: Exception) -> InputError:
+    cause = one_line(error)[:160]
+    return InputError(f"{path} is not a study ({cause}); give the folder that `trimwatt optimize` wrote")
+
+
+def _rendered(study: dict[str, Any], format: str, raw: bool, path: Path) -> str:
+    """The study in `format`; raises InputError where it has another form than `trimwatt optimize` gives it."""
+    from trimwatt.report._schema import check_study
+
+    try:
+        check_study(study)
+        return _render(study, format, raw)
+    except TrimwattError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # checked, and still not to be shown: its fields contradict each other
+        raise _no_study(path, error) from error
+
+
+def _render(study: dict[str, Any], format: str, raw: bool) -> str:
     from trimwatt.report import html, tables
 
     if format == "html":
         return html.render(study)
     if format == "json":
-        return json.dumps(study["trials"], indent=2, ensure_ascii=False) + "\n"
-    return tables.markdown(study) if format == "md" else tables.csv(study)
+        return json_text(study.get("trials") or []) + "\n"
+    return tables.markdown(study) if format == "md" else tables.csv(study, raw)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from trimwatt._printable import one_line
 from trimwatt.errors import InputError
 
 MAX_SIDE_PIXELS = 4096
@@ -15,7 +16,7 @@ _LEAST_MEMORY_BYTES = 256 * 2**20
 def shown(value: object, most: int = 60) -> str:
     """`value` as one short line for a message."""
     text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
+    text = one_line(text)
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from trimwatt._files import write_whole
 
 if TYPE_CHECKING:
     from trimwatt.report.html import Figures
@@ -17,13 +18,7 @@ __all__ = ["prepare", "put", "save", "snippet", "write"]
 def put(path: Path, text: str) -> Path:
     """Write `text` to `path` whole or not at all: beside it first, then renamed over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return write_whole(path, text)
 
 
 def save(study: dict[str, Any], path: Path, figures: Figures | None = None) -> Path:

@@ -6,14 +6,11 @@ import math
 from typing import Any
 
 from trimwatt import units
+from trimwatt._printable import one_line
 
 UNKNOWN = "–"
+plain = one_line
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
-
-
-def plain(value: Any) -> str:
-    """Text from outside on one line, without the control characters that would steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
 def known(value: Any) -> bool:

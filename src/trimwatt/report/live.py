@@ -54,6 +54,8 @@ def _fit(name: str, width: int) -> str:
 class Live:
     """Renders the events of a study on `console` (stderr by default).
 
+    trials: those told so far. kept: ids of those in the study's database, earlier runs' among them.
+
     On a terminal, finished trials stay as lines and the running step turns below them; elsewhere, lines only.
     """
 
@@ -67,6 +69,7 @@ class Live:
         self._live: RichLive | None = None
         self._spinner = Spinner("dots")
         self.trials: list[dict[str, Any]] = []
+        self.kept: set[str] = set()
 
     def __enter__(self) -> Live:
         return self
@@ -85,7 +88,8 @@ class Live:
     def event(self, kind: str, **fields: Any) -> None:
         """Take note of one event; kinds that are not known are passed over."""
         handlers: dict[str, Callable[..., None]] = {
-            "start": self._on_start, "stage": self._on_stage, "trial": self._on_trial, "warning": self._on_warning,
+            "start": self._on_start, "opened": self._on_opened, "stage": self._on_stage, "trial": self._on_trial,
+            "warning": self._on_warning,
             "finals": self._on_finals, "confirm": self._on_confirm, "end": self._on_end,
         }  # fmt: skip
         if kind in handlers:
@@ -105,12 +109,16 @@ class Live:
             )
             self._live.start()
 
+    def _on_opened(self, fields: dict[str, Any]) -> None:
+        self.kept.update(fields["kept"])
+
     def _on_stage(self, fields: dict[str, Any]) -> None:
         self._stage = _text.plain(fields.get("text", ""))
 
     def _on_trial(self, fields: dict[str, Any]) -> None:
         self._trials += 1
         self.trials.append(fields["trial"])
+        self.kept.add(fields["trial"]["id"])
         self._print(line(fields["trial"], self._width, baseline=self._trials == 1))
 
     def _on_warning(self, fields: dict[str, Any]) -> None:

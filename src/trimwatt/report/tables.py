@@ -15,7 +15,8 @@ def markdown(study: dict[str, Any]) -> str:
     """A table with intervals, the recommended row marked, and the verdict above it."""
     lines = [_cell(_study.verdict(study)), "", "| " + " | ".join(_HEADS) + " |", "|" + " --- |" * len(_HEADS)]
     lines += ["| " + " | ".join(_cell(text) for text in _row(study, trial)) + " |" for trial in _study.ranked(study)]
-    return "\n".join([*lines, "", *(f"- {_cell(line)}" for line in _study.origin_lines(study))]) + "\n"
+    notes = [*_study.origin_lines(study), *(study.get("warnings") or [])]
+    return "\n".join([*lines, "", *(f"- {_cell(line)}" for line in notes)]) + "\n"
 
 
 def _row(study: dict[str, Any], trial: dict[str, Any]) -> list[str]:
@@ -39,14 +40,28 @@ def _cell(text: str) -> str:
     return "".join("\\" + c if c in "\\`*_[]<>|" else c for c in _text.plain(text))
 
 
-def csv(study: dict[str, Any]) -> str:
-    """One row a trial, figures in SI units, unknown ones empty."""
-    rows = [flat(trial) for trial in _study.trials(study)]
+# what a spreadsheet takes for the beginning of a formula
+_FORMULA = ("=", "+", "-", "@")
+
+
+def csv(study: dict[str, Any], raw: bool = False) -> str:
+    """One row a trial, figures in SI units, unknown ones empty.
+
+    A text that a spreadsheet would run as a formula gets a ' before it, unless `raw`. Control characters are left out.
+    """
+    rows = [{name: _field(value, raw) for name, value in flat(trial).items()} for trial in _study.trials(study)]
     file = io.StringIO()
     writer = csvfile.DictWriter(file, fieldnames=list(flat({})), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def _field(value: Any, raw: bool) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = _text.plain(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not raw else text
 
 
 def flat(trial: dict[str, Any]) -> dict[str, Any]:

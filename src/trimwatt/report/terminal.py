@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from trimwatt._printable import visible
 from trimwatt.report import _study, _text
 from trimwatt.report.live import Live, line, symbol
 
@@ -27,7 +28,7 @@ def table(study: dict[str, Any]) -> Table:
     result = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=False, header_style="dim")
     result.add_column("", width=1)
     result.add_column("candidate", min_width=16, ratio=1, overflow="fold")
-    for name in (str(study.get("metric") or "quality"), "energy", "vs baseline", "latency\nsize", "to find"):
+    for name in (_text.plain(study.get("metric") or "quality"), "energy", "vs baseline", "latency\nsize", "to find"):
         result.add_column(name, no_wrap=name.startswith("lat"))
     for trial in _shown(study)[0]:
         result.add_row(*_cells(study, trial))
@@ -112,7 +113,8 @@ def outcome(study: dict[str, Any]) -> Group:
 
 def places(files: list[Path], artifact: Path) -> Text:
     """Where the outcome is, and what to type next."""
-    lines = [("written   ", str(path)) for path in files if path.is_file()]
+    lines = [("written   ", visible(path)) for path in files if path.is_file()]
     if (artifact / "manifest.json").is_file():
-        lines += [("model     ", f"{artifact}{os.sep}"), ("next      ", f"trimwatt predict {artifact} DATA")]
+        shown = visible(artifact)
+        lines += [("model     ", f"{shown}{os.sep}"), ("next      ", f"trimwatt predict {shown} DATA")]
     return Text("\n").join([Text(""), *(Text.assemble((name, "dim"), where) for name, where in lines)])

@@ -16,6 +16,7 @@ import numpy as np
 from trimwatt import runtime as runtimes
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Session
+from trimwatt.runtime._manifest import check_manifest
 from trimwatt.scenario import Request, Scenario
 from trimwatt.workload import Array, Rows
 
@@ -220,19 +221,9 @@ def _read(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         schema = manifest["schema"]
         if schema == SCHEMA:
-            _check(manifest)
-    except (ValueError, KeyError, TypeError) as error:
+            check_manifest(manifest)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not readable as a manifest ({error}); copy the artifact again") from error
     if schema != SCHEMA:
         raise InputError(f"{path} has schema {schema!r}, this version reads {SCHEMA!r}; update trimwatt")
     return dict(manifest)
-
-
-def _check(manifest: dict[str, Any]) -> None:
-    """Raise TypeError or KeyError for a manifest that lacks what `Deployed` reads."""
-    for name, kind in (("runtime", str), ("files", dict), ("input", dict), ("scenario", dict)):
-        if not isinstance(manifest[name], kind):
-            raise TypeError(f"{name} is not {kind.__name__}")
-    if not all(isinstance(k, str) and isinstance(v, str) for k, v in manifest["files"].items()):
-        raise TypeError("files is not {name: sha256}")
-    manifest["classes"], manifest["input"]["named"]

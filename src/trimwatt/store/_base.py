@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from trimwatt.errors import InputError
+
 Json = dict[str, Any]
+# a study is kept in the one, or the other says which it is in a shared database
+FILE, IDENTITY = "study.db", "study.id"
+
+
+class Busy(InputError):
+    """Another process holds the database, and waiting for it did not help; the same may work later."""
 
 
 class Store(Protocol):
@@ -13,8 +21,13 @@ class Store(Protocol):
 
     Each call is one transaction: when it returns, what it wrote outlives kill -9; when it raises, nothing of it was
     written. One process writes, any may read. What is given is JSON (numpy numbers and tuples become JSON's own), and
-    what is read is equal to it, in the order written. Every method raises InputError where the database is unusable.
+    what is read is equal to it, in the order written. Every method raises InputError where the database is unusable,
+    and its kind Busy where another process has locked it for longer than a store waits.
     """
+
+    def claim(self) -> None:
+        """Become the one writer now rather than at the first write; raises InputError where another process is."""
+        ...
 
     def save_study(self, meta: Json) -> None:
         """Keep what the study is, in place of what was kept before."""

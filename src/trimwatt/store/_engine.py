@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from trimwatt.errors import InputError, MissingExtra
+from trimwatt.store._base import Busy
+
+T = TypeVar("T")
+# so long is waited for another process that holds the database; a copy or a check of it takes seconds
+PATIENCE_S = 60.0
+_BUSY_S, _PAUSE_S = 1.0, 0.2
+_BUSY_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# lock_not_available, deadlock_detected, serialization_failure
+_BUSY_SERVER = ("55P03", "40P01", "40001")
 
 
 def connect(where: str | Path) -> sa.Engine:
@@ -41,7 +52,8 @@ def connect(where: str | Path) -> sa.Engine:
 def _prepare(connection: Any, _record: Any) -> None:
     # left alone, the driver begins transactions late, and none for a change of schema
     connection.isolation_level = None
-    connection.execute("PRAGMA busy_timeout = 10000")
+    # SQLite's own waiting is deaf to Ctrl-C; the longer wait is `patiently`'s
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
     # readers go on while the study writes; FULL also outlives a power cut, for one flush to disk a trial
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -67,8 +79,34 @@ def plain_errors(url: sa.URL) -> Iterator[None]:
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
+        if is_busy(error):
+            raise Busy(
+                f"the database {place(url)} is locked by another process; end that process, then add --resume"
+            ) from error
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         remedy = "check its folder, or move it away and start the study anew"
         if url.get_backend_name() != "sqlite":
             remedy = "check TRIMWATT_STORE, or unset it to use a file"
         raise InputError(f"the database {place(url)} cannot be used: {cause}; {remedy}") from error
+
+
+def patiently(work: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """The result of `work`, tried again while another process holds the database, for `patience_s` seconds at most."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return work()
+        except Busy:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def is_busy(error: SQLAlchemyError) -> bool:
+    """Whether another process merely holds what we need."""
+    cause: Any = getattr(error, "orig", None)
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        # the low byte is the kind, the others say more
+        return int(code) & 0xFF in _BUSY_SQLITE
+    return getattr(cause, "sqlstate", None) in _BUSY_SERVER

@@ -1,31 +1,54 @@
-"""One writer for a SQLite study: a lock that the system drops when its process ends, however it ends."""
+"""One writer for a study: a lock that the system, or the server, drops when its process ends, however it ends."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from trimwatt.errors import InputError
 
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+class Lock(Protocol):
+    """Held from `hold` to `release`; other stores may still read."""
+
+    def hold(self) -> None:
+        """Take the lock, once; raises InputError where another store writes."""
+        ...
+
+    def release(self) -> None:
+        """Give the lock back; a second call changes nothing."""
+        ...
+
+
+def folder_lock(folder: Path) -> Lock:
+    """The lock of the study in `folder`, which its writer holds whatever database it is kept in."""
+    return WriterLock(folder / "study.db.lock")
+
 
 class WriterLock:
-    """Held from the first write to `release`; other stores may still read."""
+    """A lock in a file, which is there while it is held."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
 
     def hold(self) -> None:
-        """Take the lock, once; raises InputError where another store writes."""
+        """See `Lock`."""
         if self._fd is None:
             self._fd = _take(self._path)
 
     def release(self) -> None:
-        """Give the lock back and remove its file."""
+        """See `Lock`; the file goes too."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                if os.path.samestat(os.fstat(self._fd), self._path.lstat()):
+                    self._path.unlink()
             os.close(self._fd)
             self._fd = None
 
@@ -33,7 +56,8 @@ class WriterLock:
 def _take(path: Path) -> int:
     while True:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            # a link to somewhere else is no lock of ours
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         except OSError as error:
             raise InputError(f"{path.stem} cannot be written to: {error.strerror}; check its folder") from error
         if not _locked(fd):
@@ -56,3 +80,52 @@ def _locked(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class ServerLock:
+    """An advisory lock of a PostgreSQL server, on the id of a study.
+
+    The server drops it with the connection that took it, so what the holder writes goes through `connection`.
+    """
+
+    def __init__(self, engine: sa.Engine, study: str) -> None:
+        self._engine, self._study = engine, study
+        self.connection: sa.Connection | None = None
+
+    def hold(self) -> None:
+        """See `Lock`; taken again where the connection was lost."""
+        if self.connection is not None and not self.connection.closed and not self.connection.invalidated:
+            return
+        self.release()
+        connection = self._engine.connect()
+        try:
+            if not _advised(connection, self._study):
+                raise InputError(
+                    f"another process is writing to the study {self._study} of this database; wait until it has ended, "
+                    "then run again"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        self.connection = connection
+
+    def release(self) -> None:
+        """See `Lock`."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                # back in the pool the connection would keep the lock
+                connection.invalidate()
+                connection.close()
+
+
+def _advised(connection: sa.Connection, study: str) -> bool:
+    """Whether this connection has the study's lock now; it keeps it beyond the transaction."""
+    import sqlalchemy as sa
+
+    digest = hashlib.sha256(f"trimwatt study {study}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    with connection.begin():
+        return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(sa.bindparam("key", key, sa.BigInteger)))))

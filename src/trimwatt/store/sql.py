@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -14,9 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from trimwatt.errors import InputError
 from trimwatt.recipe import digest
 from trimwatt.store._base import Json
-from trimwatt.store._engine import connect, plain_errors
-from trimwatt.store._lock import WriterLock
+from trimwatt.store._engine import PATIENCE_S, connect, patiently, plain_errors
+from trimwatt.store._lock import Lock, ServerLock, WriterLock
 from trimwatt.store.migrations import migrate
+
+T = TypeVar("T")
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:
@@ -30,24 +31,38 @@ _VALUE = _table("trimwatt_value", "study", "name", "value")
 
 
 class SqlStore:
-    """One study, `study`, in the database at `where`: a URL, or the path of a SQLite file."""
+    """One study, `study`, in the database at `where`: a URL, or the path of a SQLite file.
 
-    def __init__(self, where: str | Path, study: str = "study") -> None:
-        self._id = study
+    lock: the lock of its writer, where the caller lends it. patience_s: how long each call waits for another process
+    that holds the database.
+    """
+
+    def __init__(self, where: str | Path, study: str = "study", lock: Lock | None = None) -> None:
+        self._id, self.patience_s = study, PATIENCE_S
         self._engine = connect(where)
-        self._lock = _lock(self._engine.url, study)
+        self._lent = lock is not None
+        self._lock = lock or _lock(self._engine, study)
         try:
-            with plain_errors(self._engine.url):
-                migrate(self._engine)
+            self._patiently(lambda: migrate(self._engine))
         except BaseException:
             self._engine.dispose()
             raise
 
+    def claim(self) -> None:
+        """See `Store`."""
+        if self._lock is not None:
+            with plain_errors(self._engine.url):
+                self._lock.hold()
+
     def save_study(self, meta: Json) -> None:
         """See `Store`."""
-        with self._write() as connection:
+        text = _text(meta)
+
+        def write(connection: sa.Connection) -> None:
             connection.execute(sa.delete(_STUDY).where(_STUDY.c.study == self._id))
-            connection.execute(sa.insert(_STUDY).values(study=self._id, meta=_text(meta)))
+            connection.execute(sa.insert(_STUDY).values(study=self._id, meta=text))
+
+        self._write(write)
 
     def study(self) -> Json | None:
         """See `Store`."""
@@ -58,10 +73,13 @@ class SqlStore:
         """See `Store`."""
         row = {"study": self._id, "key": trial["key"], "data": _text(trial)}
         booked = self._rows(entries)
+
+        def write(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(_TRIAL).values(row))
+            _insert(connection, booked)
+
         try:
-            with self._write() as connection:
-                connection.execute(sa.insert(_TRIAL).values(row))
-                _insert(connection, booked)
+            self._write(write)
         except IntegrityError as error:
             raise InputError(f"trial {trial['key']} is in this study already; it is not written twice") from error
 
@@ -72,8 +90,7 @@ class SqlStore:
     def add_entries(self, entries: Sequence[Json]) -> None:
         """See `Store`."""
         booked = self._rows(entries)
-        with self._write() as connection:
-            _insert(connection, booked)
+        self._write(lambda connection: _insert(connection, booked))
 
     def ledger(self) -> list[Json]:
         """See `Store`."""
@@ -83,9 +100,12 @@ class SqlStore:
         """See `Store`."""
         mine = sa.and_(_VALUE.c.study == self._id, _VALUE.c.name == name)
         text = _text(value)
-        with self._write() as connection:
+
+        def write(connection: sa.Connection) -> None:
             connection.execute(sa.delete(_VALUE).where(mine))
             connection.execute(sa.insert(_VALUE).values(study=self._id, name=name, value=text))
+
+        self._write(write)
 
     def get(self, name: str) -> Any:
         """See `Store`."""
@@ -93,27 +113,48 @@ class SqlStore:
 
     def close(self) -> None:
         """See `Store`."""
-        self._engine.dispose()
-        if self._lock is not None:
+        if self._lock is not None and not self._lent:
             self._lock.release()
+        self._engine.dispose()
 
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        if self._lock is not None:
-            self._lock.hold()
+    def _write(self, work: Callable[[sa.Connection], None]) -> None:
+        """Do `work` in one transaction, as the only writer."""
         writing = self._engine.execution_options(trimwatt_writes=True)
-        with plain_errors(self._engine.url), writing.begin() as connection:
-            yield connection
+
+        def once() -> None:
+            self.claim()
+            if isinstance(self._lock, ServerLock) and self._lock.connection is not None:
+                with self._lock.connection.begin():
+                    work(self._lock.connection)
+                return
+            with writing.begin() as connection:
+                work(connection)
+
+        self._patiently(once)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        def once() -> T:
+            with plain_errors(self._engine.url):
+                return work()
+
+        return patiently(once, self.patience_s)
 
     def _one(self, query: sa.Select[Any]) -> Any:
-        with plain_errors(self._engine.url), self._engine.begin() as connection:
-            text = connection.scalar(query)
+        def read() -> Any:
+            with self._engine.begin() as connection:
+                return connection.scalar(query)
+
+        text = self._patiently(read)
         return None if text is None else json.loads(text)
 
     def _all(self, table: sa.TableClause) -> list[Json]:
         query = sa.select(table.c.data).where(table.c.study == self._id).order_by(table.c.id)
-        with plain_errors(self._engine.url), self._engine.begin() as connection:
-            return [json.loads(text) for text in connection.scalars(query)]
+
+        def read() -> list[str]:
+            with self._engine.begin() as connection:
+                return list(connection.scalars(query))
+
+        return [json.loads(text) for text in self._patiently(read)]
 
     def _rows(self, entries: Sequence[Json]) -> list[Json]:
         return [{"study": self._id, "data": _text(entry)} for entry in entries]
@@ -124,8 +165,11 @@ def _insert(connection: sa.Connection, rows: list[Json]) -> None:
         connection.execute(sa.insert(_LEDGER), rows)
 
 
-def _lock(url: sa.URL, study: str) -> WriterLock | None:
-    """A lock beside the SQLite file; a server keeps its own order."""
+def _lock(engine: sa.Engine, study: str) -> Lock | None:
+    """A lock beside the SQLite file, or in the PostgreSQL server; None where there is neither."""
+    url = engine.url
+    if url.get_backend_name() == "postgresql":
+        return ServerLock(engine, study)
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     mark = "" if study == "study" else "." + digest(study)

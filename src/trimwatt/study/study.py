@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import psutil
 
-from trimwatt import _imports, input, recipe, units
+from trimwatt import _imports, _signals, input, recipe, units
 from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
 from trimwatt.meter import pick, usage
 from trimwatt.scenario import Scenario
 from trimwatt.store import Store, open_store
-from trimwatt.study import conclude, fingerprint, settle, setup
+from trimwatt.store.deferring import DeferringStore
+from trimwatt.study import conclude, fingerprint, settle, setup, stopped
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.candidate import Candidate
@@ -26,6 +27,7 @@ from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
 from trimwatt.study.space import Space
 from trimwatt.study.start import Start
+from trimwatt.study.summary import opening, plain
 from trimwatt.study.workshop import Workshop
 from trimwatt.trial import LedgerEntry, Trial
 from trimwatt.workload import Data, Workload
@@ -103,7 +105,7 @@ def optimize(
         _parsed(max_memory, units.parse_bytes),
     )
     folder = folders.choose(output, data, resume, force)
-    with _fork_server(model) as server:
+    with _signals.as_interrupts(), _fork_server(model) as server:
         rows, kind = input.load(
             data,
             target=target,
@@ -140,8 +142,12 @@ def _run(
     event: Any, ledger: Ledger, pages: conclude.Pages | None,
 ) -> Study:  # fmt: skip
     folder = place.folder
-    with contextlib.closing(open_store(folder)) as store:
+    kept = DeferringStore(open_store(folder, lock=place.lock), lambda text: event("warning", text=text))
+    with place.guarded(), contextlib.closing(kept) as store:
+        store.claim()
         _same_study(store, options, base, first)
+        store.set(stopped.ABOUT, plain(opening(base, options, ledger.meter)))
+        event = stopped.Watch(place, store, event)
         memory = 0.8 * psutil.virtual_memory().available
         workshop = Workshop(base, folder / "work", server, memory)
         bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
@@ -155,8 +161,11 @@ def _run(
             settle.decide(engine, found)
             settle.confirm(engine, found)
         finally:
-            bench.close()
-            folders.tidy(folder)
+            with _signals.held_back():
+                bench.close()
+                folders.tidy(folder)
+            lost = stopped.keep_waiting(store, event)
+        found.notes += lost
         if server is not None:
             server.close()
         return Study(folder, *conclude.conclude(engine, found, pages))

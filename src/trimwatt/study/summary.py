@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from trimwatt import input
+from trimwatt.meter._base import Meter
 from trimwatt.study import host, recommend, rivalry, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
-from trimwatt.workload import Data
+from trimwatt.workload import Data, Workload
 
 SCHEMA = "trimwatt/study/1"
 
@@ -22,19 +23,8 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
     chosen = found.recommended
     test = engine.bench.test_of_host
     return {
-        "schema": SCHEMA,
-        "task": base.task,
-        "metric": base.quality.name,
-        "scenario": base.scenario.to_dict(),
+        **opening(base, options, engine.ledger.meter),
         "floor": {"kind": engine.bench.floor.kind, "value": found.floor, "max_drop": options.max_drop},
-        "budget": {"amount": options.budget.amount, "unit": options.budget.kind},
-        "data": described(base.rows),
-        "host": host.facts(options.seed),
-        "meter": {
-            "name": engine.ledger.meter.name,
-            "origin": engine.ledger.meter.origin,
-            "about": _about(engine.ledger.meter),
-        },
         "self_test": test and test.to_dict(),
         "baseline": found.baseline.id,
         "recommended": chosen and chosen.id,
@@ -66,6 +56,20 @@ def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
         "total": total and total.to_dict(),
         "duration_s": ledger.duration_s(),
         "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
+    }
+
+
+def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
+    """What study.json says that is known before anything was tried; kept for the report of a study that is stopped."""
+    return {
+        "schema": SCHEMA,
+        "task": base.task,
+        "metric": base.quality.name,
+        "scenario": base.scenario.to_dict(),
+        "budget": {"amount": options.budget.amount, "unit": options.budget.kind},
+        "data": described(base.rows),
+        "host": host.facts(options.seed),
+        "meter": {"name": meter.name, "origin": meter.origin, "about": _about(meter)},
     }
 
 

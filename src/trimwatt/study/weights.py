@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimwatt import _handoff, technique
+from trimwatt._files import replaced
 from trimwatt._imports import require
 from trimwatt._process import Child
 from trimwatt.errors import TrialFailed
@@ -94,9 +95,8 @@ def _written(asked: Asked) -> str:
     assert asked.trained is not None  # noqa: S101 - for the type checker
     safetensors = require("safetensors.torch", "torch", "Saving PyTorch weights")
     workload: Workload = _handoff.read(asked.trained.path, asked.trained.digest)
-    beside = asked.path.with_name(asked.path.name + ".part")
-    safetensors.save_model(workload.model, str(beside))
-    beside.replace(asked.path)
+    with replaced(asked.path) as beside:
+        safetensors.save_model(workload.model, str(beside))
     return ""
 
 

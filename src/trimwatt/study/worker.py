@@ -137,7 +137,8 @@ def _detach(workload: Workload, path: Path) -> Handle:
 
 def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
     lowered = workload if workload.form in kind.forms else onnx.lower(workload)
-    folder.mkdir(parents=True, exist_ok=True)
+    # not its parents: where the user has removed the study's folder, it is not made again
+    folder.mkdir(exist_ok=True)
     artifact, answers = kind.export(lowered, folder), lowered.answers or None
     return replace(artifact, columns=columns_read(workload.prepare), classes=answers), lowered
 

@@ -37,7 +37,8 @@ class Workshop:
     """Makes candidates of one workload in `folder`. Objects kept here are only ever read back by this run."""
 
     def __init__(self, workload: Workload, folder: Path, server: ForkServer | None, memory_limit_bytes: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        # the rows lie here as objects: nobody else's business
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder, self.server, self.memory_limit_bytes = folder, server, memory_limit_bytes
         self.seed = workload.seed
         path = folder / "base.bin"

@@ -1,0 +1,163 @@
+"""What in a folder a study wrote: told by content, since anybody may call a file study.json.
+
+Links are never ours. Of what is not ours, only that is in the way whose name a study needs; the rest is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+_TRIAL, _WORK = re.compile(r"t\d{2,}"), re.compile(r"(base|[0-9a-f]{8,})\.bin")
+# what a run leaves that was killed while it wrote: names with our own marks in them
+_HALF_FILE = re.compile(r"\.(study\.json|report\.html)\.\w+\.part|study\.json\.part")
+_HALF_ARTIFACT = re.compile(r"\.artifact\.\d+(\.old)?")
+_BEGINNINGS = {
+    ".npy": (b"\x93NUMPY",), ".skops": (b"PK",), ".pt": (b"PK",), ".onnx": (b"\x08",), ".xml": (b"<?xml",),
+    ".json": (b"{", b"["),
+}  # fmt: skip
+_IN_TRIAL = re.compile(
+    r"(model\.\w+|validation\.npy|live\.bin|weights\.safetensors|rule\.json|prepare\.onnx|labels\.json)(\.part)?"
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """own: files that a study wrote, as paths below the folder. foreign: names it needs that hold something else."""
+
+    own: tuple[Path, ...]
+    foreign: tuple[str, ...]
+
+
+def look(folder: Path) -> Found:
+    """What in `folder` is a study's, and what stands in the way of one."""
+    own, foreign = [], []
+    for path, is_ours in _candidates(folder):
+        if is_ours and path.is_file() and not path.is_symlink():
+            own.append(path.relative_to(folder))
+        else:
+            foreign.append(path.relative_to(folder).as_posix())
+    return Found(tuple(own), tuple(foreign))
+
+
+def is_work(path: Path) -> bool:
+    """Whether a file in `work/` has a name that a run gives there."""
+    return _WORK.fullmatch(path.name) is not None
+
+
+def is_report(path: Path) -> bool:
+    """Whether a page is the report of a study."""
+    content = path.read_bytes()
+    return b'<script type="application/json" id="study">' in content and b"trimwatt/study/" in content
+
+
+def _candidates(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Whatever has a name that a study uses, and whether its content is a study's."""
+    for name, recognise in _FILES.items():
+        path = folder / name
+        if os.path.lexists(path):
+            ours = _recognised(path, recognise)
+            yield path, ours
+            if ours and name == "study.db":
+                yield from ((p, True) for end in ("-wal", "-shm", "-journal") if (p := folder / (name + end)).exists())
+    for name, contents in (("trials", _trials), ("artifact", _artifact), ("work", _work)):
+        path = folder / name
+        if path.is_symlink() or path.is_file():
+            yield path, False
+        elif path.is_dir():
+            yield from contents(path)
+    for path in folder.iterdir():
+        if _HALF_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            yield path, True
+        elif _HALF_ARTIFACT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            yield from ((file, True) for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def _recognised(path: Path, recognise: Callable[[Path], bool]) -> bool:
+    try:
+        return not path.is_symlink() and path.is_file() and recognise(path)
+    except (OSError, ValueError, RecursionError, sqlite3.Error):
+        return False
+
+
+def _is_study(path: Path) -> bool:
+    return _schema(path).startswith("trimwatt/study/")
+
+
+def _schema(path: Path) -> str:
+    found: Any = json.loads(path.read_text(encoding="utf-8"))
+    return str(found.get("schema")) if isinstance(found, dict) else ""
+
+
+def _is_database(path: Path) -> bool:
+    """A SQLite file with our tables, or one that a run was killed over before it wrote any."""
+    if path.stat().st_size == 0:
+        return True
+    # with nothing to read beside it, reading must leave nothing there either
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True)) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    return not names or "trimwatt_schema" in names
+
+
+def _is_identity(path: Path) -> bool:
+    return re.fullmatch(r"[0-9a-f]{32}\n?", path.read_text(encoding="ascii")) is not None
+
+
+_FILES: dict[str, Callable[[Path], bool]] = {
+    "study.json": _is_study, "study.db": _is_database, "study.id": _is_identity, "report.html": is_report,
+}  # fmt: skip
+
+
+def _trials(trials: Path) -> Iterator[tuple[Path, bool]]:
+    """Files of the trials; a link among them, or a file with one of our names and other content, is in the way."""
+    for trial in sorted(trials.iterdir()):
+        if not _TRIAL.fullmatch(trial.name):
+            continue
+        if trial.is_symlink() or not trial.is_dir():
+            yield trial, False
+            continue
+        for path in sorted(trial.iterdir()):
+            if path.is_symlink():
+                yield path, False
+            elif _IN_TRIAL.fullmatch(path.name):
+                yield path, _recognised(path, _begins_right)
+
+
+def _begins_right(path: Path) -> bool:
+    """Whether a file begins as its kind does; one that is empty was being written."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return not start or start.startswith(_BEGINNINGS.get(path.suffix, (b"",)))
+
+
+def _artifact(artifact: Path) -> Iterator[tuple[Path, bool]]:
+    """The files that a manifest of ours lists, and its model card."""
+    manifest = artifact / "manifest.json"
+    if not _recognised(manifest, lambda path: _schema(path).startswith("trimwatt/artifact/")):
+        if any(artifact.iterdir()):
+            yield artifact, False
+        return
+    yield manifest, True
+    listed = json.loads(manifest.read_text(encoding="utf-8")).get("files")
+    for name in listed if isinstance(listed, dict) else ():
+        inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+        if inside and (path := artifact / name).is_file() and not path.is_symlink():
+            yield path, True
+    card = artifact / "README.md"
+    if _recognised(card, lambda path: "trimwatt" in path.read_text(encoding="utf-8")):
+        yield card, True
+
+
+def _work(work: Path) -> Iterator[tuple[Path, bool]]:
+    """Objects that only their own run could read."""
+    for path in sorted(work.iterdir()):
+        yield path, is_work(path)
