@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -27,6 +27,11 @@ def count(rows: Rows) -> int:
 def take(rows: Rows, index: Array | slice) -> Rows:
     """The rows at `index`, in the same form."""
     return {name: column[index] for name, column in rows.items()} if isinstance(rows, dict) else rows[index]
+
+
+def requests(n: int, size: int) -> Iterator[Array]:
+    """Row numbers of requests of `size` rows each, in order; the last one is filled up with the first rows."""
+    return (np.arange(start, start + size) % n for start in range(0, n, size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +109,14 @@ class Decide:
     """Turns probabilities into labels.
 
     classes: label of each column: those of the data, then any others that a given model knows. threshold: probability
-    in (0, 1) from which the `positive` column of two is chosen; None takes the most probable class.
+    in (0, 1) from which the `positive` column of two is chosen; None takes the most probable class. own: the threshold
+    is the given model's own, which its predict applies.
     """
 
     classes: tuple[Any, ...]
     threshold: float | None = None
     positive: int | None = None
+    own: bool = False
 
     def codes(self, probabilities: Array) -> Array:
         """Class codes (n,) from probabilities (n, k)."""
@@ -149,6 +156,7 @@ class Workload:
     one input is `prepare`'s output (or the rows as stored, where prepare is None). outputs: what the model gives:
     logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column its place in
     `answers`; None is 0..k-1 in order. trainer: the step that trains the model, where it comes untrained.
+    by_batch: its answer to a row depends on the other rows of the request, so it is asked with the scenario's batch.
     """
 
     data: Data | None = None
@@ -164,6 +172,7 @@ class Workload:
     scenario: Scenario = field(default_factory=Scenario)
     seed: int = 0
     rebuild: Callable[[], Any] | None = None
+    by_batch: bool = False
 
     @property
     def rows(self) -> Data:
@@ -188,6 +197,18 @@ class Workload:
     def needs_threshold(self) -> bool:
         """Whether labels of two classes are judged by a metric that a threshold can raise."""
         return self.quality.name == "f1" and self.rows.classes is not None and len(self.answers) == 2
+
+    def in_batches(self, rows: Rows, most: int | None = None) -> Iterator[Rows]:
+        """The rows, at most `most` at a time, or in requests where the answers depend on the batch.
+
+        The last request is filled up with the first rows, so answers are to be cut to as many as there are rows.
+        """
+        n = count(rows)
+        if self.by_batch:
+            yield from (take(rows, index) for index in requests(n, self.scenario.batch_size))
+            return
+        step = most or max(1, n)
+        yield from (take(rows, slice(start, start + step)) for start in range(0, max(1, n), step))
 
     def probabilities(self, raw: Array) -> Array:
         """What the model gave, as probabilities (n, k) in the order of `answers`, or values (n,)."""

@@ -121,19 +121,22 @@ def test_what_does_not_fit_says_why(make: Any, message: str) -> None:
         sklearn.adopt(replace(work, model=make(work, labels)))
 
 
-def test_labels_without_scores_are_refused_with_what_to_do() -> None:
+def test_labels_without_scores_become_probabilities_of_0_and_1() -> None:
+    from sklearn.ensemble import VotingClassifier
     from sklearn.linear_model import Perceptron
+    from sklearn.naive_bayes import GaussianNB
     from sklearn.svm import SVC
 
-    work, _ = _labelled(("a", "b", "c"))
+    work, labels = _labelled(("a", "b", "c"))
     assert sklearn.adopt(replace(work, model=Perceptron())).outputs == "logits"
     assert sklearn.adopt(replace(work, model=SVC())).outputs == "logits"
-
-    class LabelsOnly(LogisticRegression):
-        predict_proba = decision_function = property()
-
-    with pytest.raises(InputError, match="LabelsOnly gives no scores of classes; wrap it"):
-        sklearn.adopt(replace(work, model=LabelsOnly(max_iter=200)))
+    model = VotingClassifier([("linear", _quick()), ("bayes", GaussianNB(var_smoothing=0.1))]).fit(
+        work.rows.train.x, labels
+    )
+    adopted = sklearn.adopt(replace(work, model=model))
+    scores = sklearn.scores(adopted, work.rows.val.x)
+    assert set(scores.ravel().tolist()) == {0.0, 1.0} and (scores.sum(axis=1) == 1).all()
+    assert np.asarray(("a", "b", "c"))[scores.argmax(1)].tolist() == model.predict(work.rows.val.x).tolist()
 
 
 def test_a_frame_holds_the_columns_and_comes_back() -> None:

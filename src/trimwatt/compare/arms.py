@@ -91,14 +91,19 @@ class SessionArm(ChildArm):
         handed = artifact, scenario, requests
         super().__init__("trimwatt.compare.host:serve", handed, name or artifact.folder.name, limits, server)
 
-    def predict(self, rows: Rows) -> Array:
-        """Labels or values (n,)."""
-        answer: Array = self._ask("predict", rows)
+    def predict(self, rows: Rows, batch: int | None = None) -> Array:
+        """Labels or values (n,), asked for `batch` rows at a time; None leaves that open."""
+        answer: Array = self._ask("predict", rows, batch)
         return answer
 
-    def scores(self, rows: Rows) -> Array:
-        """Probabilities (n, k) in the order of the classes, or values (n,)."""
-        answer: Array = self._ask("scores", rows)
+    def scores(self, rows: Rows, batch: int | None = None) -> Array:
+        """Probabilities (n, k) in the order of the classes, or values (n,), asked for `batch` rows at a time."""
+        answer: Array = self._ask("scores", rows, batch)
+        return answer
+
+    def error_bound(self) -> float | None:
+        """How far its scores may be from those in float32 by design; None where it does not say."""
+        answer: float | None = self._ask("bound")
         return answer
 
     def latency(self, n: int = 200) -> dict[str, float]:

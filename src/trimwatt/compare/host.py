@@ -19,10 +19,10 @@ from trimwatt.compare._base import Block
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Request, Scenario
-from trimwatt.workload import Array, Rows, count, take
+from trimwatt.workload import Array, Rows, count, requests, take
 
-# rows of one call of predict and scores: what bounds memory, not what is measured
-_CHUNK = 512
+# rows of one call of predict and scores where none are asked for: what bounds memory, not what is measured
+_CHUNK = 256
 
 
 def in_form(rows: Rows, request: Request) -> Any:
@@ -77,19 +77,20 @@ def latency(answer: Callable[[Any], object], requests: list[Any], n: int) -> dic
     return {"p50": float(p50), "p95": float(p95)}
 
 
-def in_chunks(answer: Callable[[Any], Array], rows: Rows, request: Request) -> Array:
-    """The answers for all rows, a chunk at a time."""
-    parts = [
-        np.asarray(answer(in_form(_copied(take(rows, slice(i, i + _CHUNK))), request)))
-        for i in range(0, count(rows), _CHUNK)
-    ]
-    return np.concatenate(parts)
+def in_chunks(answer: Callable[[Any], Array], rows: Rows, request: Request, chunk: int | None = None) -> Array:
+    """The answers for all rows, a chunk at a time; requests of `chunk` rows are all whole, where that is given."""
+    n = count(rows)
+    indices = requests(n, chunk) if chunk else (slice(i, i + _CHUNK) for i in range(0, n, _CHUNK))
+    parts = [np.asarray(answer(in_form(_copied(take(rows, index)), request))) for index in indices]
+    return np.concatenate(parts)[:n]
 
 
 def serve(artifact: Artifact, scenario: Scenario, rows: Rows) -> Callable[[tuple[Any, ...]], Any]:
-    """Open `artifact`; return what answers ("run", n), ("predict", rows), ("scores", rows), ("latency", n), ("peak",).
+    """Open `artifact`; return what answers ("run", n), ("predict", rows, batch), ("scores", rows, batch),
+    ("latency", n), ("peak",) and ("bound",).
 
-    The answers: a Block, labels or values (n,), scores, quantiles in seconds, bytes.
+    The answers: a Block, labels or values (n,), scores, quantiles in seconds, bytes, how far its scores may be from
+    those in float32 (None where it does not say).
     """
     from trimwatt import runtime
 
@@ -105,6 +106,8 @@ def serve(artifact: Artifact, scenario: Scenario, rows: Rows) -> Callable[[tuple
             return latency(session.predict, requests, given[0])
         if what == "peak":
             return peak_rss_bytes()
-        return in_chunks(session.predict if what == "predict" else session.scores, given[0], scenario.request)
+        if what == "bound":
+            return getattr(session, "error_bound", None)
+        return in_chunks(session.predict if what == "predict" else session.scores, given[0], scenario.request, given[1])
 
     return handle

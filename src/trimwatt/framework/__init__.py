@@ -34,6 +34,16 @@ class Framework(Protocol):
         ...
 
 
+def labels(workload: Workload, rows: Rows) -> Array:
+    """Labels (n,) as the workload's model decides: by its own predict where it has one, else from its scores."""
+    if workload.form == "sklearn":
+        from trimwatt.framework import sklearn
+
+        return sklearn.labels(workload, rows)
+    scores = get(workload.form).scores(workload, rows)
+    return scores if workload.decide is None else workload.decide.labels(scores)
+
+
 def get(form: str) -> Framework:
     """The framework of models of `form`, imported now; raises InputError for a form there is none for."""
     if form not in FORMS:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, TrimwattError
 from trimwatt.framework import classes as class_lists
+from trimwatt.framework import decision
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import to_frame
-from trimwatt.workload import Array, Outputs, Rows, Split, Told, Workload
+from trimwatt.workload import Array, Outputs, Rows, Split, Told, Workload, count, take
+
+_PROBE = 500
 
 
 def given(workload: Workload, rows: Rows) -> Any:
@@ -47,15 +50,47 @@ def _stacked(estimator: Any, rows: Rows) -> StackPrepare | None:
     return StackPrepare(tuple(rows)) if numbers and getattr(estimator, "n_features_in_", None) == len(rows) else None
 
 
-def raw(estimator: Any, outputs: Outputs, rows: Any) -> Array:
-    """Probabilities (n, k), decision values (n, k) or (n,), or values (n,)."""
-    ask = {"probabilities": "predict_proba", "logits": "decision_function", "values": "predict"}[outputs]
-    return np.asarray(getattr(estimator, ask)(rows))
+def raw(estimator: Any, outputs: Outputs, rows: Any, classes: tuple[Any, ...] = ()) -> Array:
+    """Probabilities (n, k), decision values (n, k) or (n,), or values (n,).
+
+    An estimator that has labels only gives probabilities of 0 and 1. classes: those of the data, for an estimator that
+    does not keep its own.
+    """
+    if outputs == "values":
+        return np.asarray(estimator.predict(rows))
+    if outputs == "logits":
+        return np.asarray(estimator.decision_function(rows))
+    if decision.score_method(estimator) == "predict_proba":
+        return np.asarray(estimator.predict_proba(rows))
+    return decision.one_hot(estimator.predict(rows), decision.known_classes(estimator, classes))
 
 
 def scores(workload: Workload, rows: Rows) -> Array:
     """Probabilities (n, k) in the order of the classes, or values (n,)."""
-    return workload.probabilities(raw(workload.model, workload.outputs, given(workload, rows)))
+    classes = workload.decide.classes if workload.decide else ()
+    parts = [
+        raw(workload.model, workload.outputs, given(workload, part), classes) for part in workload.in_batches(rows)
+    ]
+    return workload.probabilities(np.concatenate(parts)[: count(rows)])
+
+
+def labels(workload: Workload, rows: Rows) -> Array:
+    """Labels (n,) by the estimator's own predict, or by a threshold that was fitted to it here."""
+    decide = workload.decide
+    if decide is None:
+        return scores(workload, rows)
+    if decide.threshold is not None and not decide.own:
+        return decide.labels(scores(workload, rows))
+    return np.asarray(np.asarray(decide.classes)[own_codes(workload, rows)])
+
+
+def own_codes(workload: Workload, rows: Rows) -> Array:
+    """Class codes (n,) of the labels that the estimator's own predict answers."""
+    classes = workload.decide.classes if workload.decide else workload.rows.classes or ()
+    known = decision.known_classes(workload.model, classes)
+    parts = [workload.model.predict(given(workload, part)) for part in workload.in_batches(rows)]
+    codes = np.concatenate([decision.codes_of(part, known) for part in parts])[: count(rows)]
+    return codes if workload.class_columns is None else np.asarray(workload.class_columns)[codes]
 
 
 def training_rows(workload: Workload) -> Split:
@@ -79,30 +114,19 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     if classes is None:
         adopted = replace(workload, model=estimator, form="sklearn", outputs="values", class_columns=None, decide=None)
     else:
-        known = tuple(item.item() if isinstance(item, np.generic) else item for item in estimator.classes_)
-        named = class_lists.assign(replace(workload, class_columns=None), len(known), told, known)
+        known = tuple(decision.known_classes(estimator, classes))
+        own, width = known if getattr(estimator, "classes_", None) is not None else None, len(known)
+        named = class_lists.assign(replace(workload, class_columns=None), width, told, own)
         adopted = replace(named, model=estimator, form="sklearn", outputs=_outputs(estimator))
-    _try(adopted)
-    return adopted
-
-
-def is_vector_machine(estimator: Any) -> bool:
-    """Whether labels come from a support vector machine with kernels."""
-    return type(last_step(estimator)).__name__ in ("SVC", "NuSVC")
+    return _tried(adopted)
 
 
 def _outputs(estimator: Any) -> Outputs:
-    # a SVC's probabilities come from a second model that may contradict its own labels
-    if hasattr(estimator, "predict_proba") and not is_vector_machine(estimator):
-        return "probabilities"
-    if hasattr(estimator, "decision_function"):
-        return "logits"
-    kind = type(estimator).__name__
-    raise InputError(f"{kind} gives no scores of classes; wrap it in sklearn.calibration.CalibratedClassifierCV")
+    return "logits" if decision.score_method(estimator) == "decision_function" else "probabilities"
 
 
 def is_fitted(estimator: Any) -> bool:
-    """Whether it has been fitted."""
+    """Whether it has been fitted; raises InputError for an object that scikit-learn cannot tell this of."""
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -110,16 +134,31 @@ def is_fitted(estimator: Any) -> bool:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
+    except Exception as error:  # an estimator of the user's own may raise anything
+        name = type(estimator).__name__
+        raise InputError(
+            f"{name} is no estimator that scikit-learn can use: {first_line(error)}; give one with fit and predict"
+        ) from error
     return True
 
 
 def check_task(workload: Workload) -> None:
-    """Raise InputError for a regressor where classes are asked, or a classifier where values are."""
-    from sklearn.base import is_classifier, is_regressor
+    """Raise InputError for a model that cannot answer what is asked: of another task, or without predict."""
+    from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 
-    estimator = workload.model
+    estimator, name = workload.model, type(workload.model).__name__
+    # some that are not fitted yet have no predict before they are
+    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit_predict") and is_fitted(estimator):
+        raise InputError(f"{name} has no predict, so it gives no answers; give a pipeline that ends in a model")
+    if is_clusterer(estimator) or is_outlier_detector(estimator):
+        what = "numbers of clusters" if is_clusterer(estimator) else "inlier or outlier"
+        target = "values" if workload.rows.classes is None else "classes"
+        raise InputError(
+            f"{name} answers {what}, and was not fitted on the {target} that the data have as target; give the "
+            f"answers of {name} as the target (y=model.predict(x)) without the model, or a model fitted on the target"
+        )
     if is_classifier(estimator) if workload.rows.classes is None else is_regressor(estimator):
-        raise InputError(f"the task is {workload.task}, and {type(estimator).__name__} is for the other; set --task")
+        raise InputError(f"the task is {workload.task}, and {name} is for the other; set --task")
 
 
 def _fitted(workload: Workload) -> Any:
@@ -147,18 +186,47 @@ def quietly_fitted(estimator: Any, rows: Any, target: Array) -> Any:
         raise TrialFailed(f"{type(estimator).__name__} cannot be fitted on these rows: {reason}") from error
 
 
-def _try(workload: Workload) -> None:
-    few = workload.rows.train.take(slice(0, 8))
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _tried(workload: Workload) -> Workload:
+    """The workload once its estimator has answered some rows, with its own rule of labels; raises InputError."""
+    some = workload.rows.train.take(slice(0, _PROBE))
     name = type(workload.model).__name__
     try:
-        got = scores(workload, few.x)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        _check_shape(workload, take(some.x, slice(0, 8)))
+        got = scores(workload, some.x)
+        codes = own_codes(workload, some.x) if workload.decide is not None else None
+    except TrimwattError:
+        raise
+    except Exception as error:  # an estimator may raise anything
         raise InputError(
-            f"{name} cannot take the rows as they are stored: {reason}; give a pipeline that can"
+            f"{name} cannot take the rows as they are stored: {first_line(error)}; give a pipeline that can"
         ) from error
     if not np.isfinite(got).all():
         raise InputError(f"{name} answers with NaN or infinity on the data's own rows; fit it again")
+    if workload.decide is None or codes is None or workload.decide.threshold is not None:
+        return workload
+    return replace(workload, decide=decision.own_threshold(workload, workload.decide, got, codes))
+
+
+def _check_shape(workload: Workload, rows: Rows) -> None:
+    """One answer per row, one score per class."""
+    name, n = type(workload.model).__name__, count(rows)
+    wanted = len(decision.known_classes(workload.model, workload.rows.classes or ()))
+    predicted = np.asarray(workload.model.predict(given(workload, rows)))
+    if predicted.shape not in ((n,), (n, 1)):
+        raise InputError(f"{name} predicts shape {predicted.shape} for {n} rows; one answer per row is needed")
+    if workload.decide is None:
+        return
+    classes = workload.rows.classes or ()
+    shape = raw(workload.model, workload.outputs, given(workload, rows), classes).shape
+    if shape != (n, wanted) and not (wanted == 2 and shape in ((n,), (n, 1))):
+        method = decision.score_method(workload.model)
+        raise InputError(f"{name}.{method} gives shape {shape} for {n} rows; ({n}, {wanted}) is needed, one per class")
 
 
 def parameters(workload: Workload) -> int | None:
@@ -179,8 +247,16 @@ def _trees(estimator: Any) -> list[tuple[int, int]]:
     if hasattr(estimator, "_predictors"):
         nodes = [tree.nodes for stage in estimator._predictors for tree in stage]
         return [(int((~n["is_leaf"].astype(bool)).sum()), int(n["is_leaf"].sum())) for n in nodes]
-    members = np.ravel(getattr(estimator, "estimators_", [estimator]))
+    members = _members(estimator)
     return [_splits_and_leaves(member.tree_) for member in members if hasattr(member, "tree_")]
+
+
+def _members(estimator: Any) -> list[Any]:
+    """The trees of an ensemble; the estimator alone where its members are of several kinds."""
+    inside = getattr(estimator, "estimators_", [estimator])
+    if isinstance(inside, np.ndarray):
+        return list(inside.ravel())
+    return list(inside) if len({type(member) for member in inside}) == 1 else [estimator]
 
 
 def _splits_and_leaves(tree: Any) -> tuple[int, int]:

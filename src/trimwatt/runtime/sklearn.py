@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from trimwatt import _handoff
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework import decision
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.prepare import columns_read
 from trimwatt.framework.rows import from_request, to_frame
@@ -19,6 +21,7 @@ from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Decide, Outputs, Prepare, Rows, Workload
 
 _LIVE, _FILE = "live.bin", "model.skops"
+_MOST_CODES = 100_000
 _TRUSTED = ("sklearn.", "numpy.", "trimwatt.")
 
 
@@ -96,8 +99,6 @@ class SklearnSession:
         read = columns_read(predictor.prepare)
         self._read = None if read is None else frozenset(read)
         self._labels = _labels(predictor)
-        # labels of a SVC of many classes are votes of pairs, which its own decision values contradict at times
-        self._votes = framework.is_vector_machine(predictor.estimator)
         self._reader = Workload(outputs=predictor.outputs)
 
     def predict(self, rows: Rows) -> Array:
@@ -106,10 +107,10 @@ class SklearnSession:
         given = self._given(rows)
         if p.decide is None:
             return np.asarray(p.estimator.predict(given)).reshape(-1)
-        if p.decide.threshold is not None or self._votes:
+        if p.decide.threshold is not None and not p.decide.own:
             return p.decide.labels(self._probabilities(given))
-        answer = np.asarray(p.estimator.predict(given))
-        return answer if self._labels is None else np.asarray(self._labels[answer])
+        answer = np.asarray(p.estimator.predict(given)).reshape(-1)
+        return answer if self._labels is None else self._labels(answer)
 
     def scores(self, rows: Rows) -> Array:
         """Probabilities (n, k) in the order of the classes, or values (n,)."""
@@ -117,7 +118,8 @@ class SklearnSession:
 
     def _probabilities(self, given: Any) -> Array:
         p = self._predictor
-        found = self._reader.probabilities(framework.raw(p.estimator, self._reader.outputs, given))
+        classes = p.decide.classes if p.decide else ()
+        found = self._reader.probabilities(framework.raw(p.estimator, p.outputs, given, classes))
         if p.class_columns is None or p.decide is None:
             return found
         full = np.zeros((len(found), len(p.decide.classes)), dtype=np.float32)
@@ -143,17 +145,18 @@ def _estimators(estimator: Any) -> list[Any]:
     return [estimator, *(part for part in inside if hasattr(part, "n_jobs"))]
 
 
-def _labels(predictor: Predictor) -> Array | None:
-    """The label of each code, None where the estimator answers with labels itself."""
+def _labels(predictor: Predictor) -> Callable[[Array], Array] | None:
+    """Turns the estimator's labels or codes into the labels of the data; None where they are the same."""
     if predictor.decide is None:
         return None
-    known = predictor.estimator.classes_
+    names = decision.known_classes(predictor.estimator, predictor.decide.classes)
+    known = np.asarray(names)
     codes = predictor.class_columns or range(len(predictor.decide.classes))
     labels = np.asarray([predictor.decide.classes[code] for code in codes])
     if known.dtype.kind == labels.dtype.kind and (known == labels).all():
         return None
-    if known.dtype.kind not in "iu":
-        return None
+    if known.dtype.kind not in "iu" or known.min() < 0 or known.max() > _MOST_CODES:
+        return lambda answer: np.asarray(labels[decision.codes_of(answer, names)])
     table = np.empty(int(known.max()) + 1, dtype=labels.dtype)
     table[known] = labels
-    return table
+    return lambda answer: np.asarray(table[answer])

@@ -150,7 +150,9 @@ class TorchSession:
         return self._workload.probabilities(self._raw(rows))
 
     def _raw(self, rows: Any) -> Array:
-        return forward(self._module, tensor(self._workload, from_request(rows, self._texts, self._read)))
+        given = tensor(self._workload, from_request(rows, self._texts, self._read))
+        # a request is answered whole: a module may look at all of its rows
+        return forward(self._module, given, max(1, len(given)))
 
 
 def _labels(workload: Workload) -> Array | None:

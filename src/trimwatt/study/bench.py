@@ -17,6 +17,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.meter._base import Meter
 from trimwatt.runtime._base import Artifact
+from trimwatt.study.reference import Reference
 from trimwatt.trial import FloorTest, Quality
 from trimwatt.workload import Array, Split, Workload
 
@@ -64,6 +65,7 @@ class Bench:
         self.rng = np.random.default_rng(workload.seed)
         self.plan = Plan(threads=workload.scenario.threads)
         self.baseline: SessionArm | None = None
+        self.reference: Reference | None = None
         self.test_of_host: SelfTest | None = None
 
     def open(self, artifact: Artifact, name: str) -> SessionArm:
@@ -80,11 +82,13 @@ class Bench:
     def predictions(self, arm: SessionArm, split: Split) -> Array:
         """What the metric reads, as the artifact answers: class codes, probabilities or values."""
         metric, classes = self.workload.quality, self.workload.rows.classes
+        # where the rest of a request changes an answer, quality is that of requests as they are deployed
+        batch = self.workload.scenario.batch_size if self.workload.by_batch else None
         if metric.reads == "probabilities" or classes is None:
-            return arm.scores(split.x)
+            return arm.scores(split.x, batch)
         codes = {label: code for code, label in enumerate(self.workload.answers)}
         # a label that no list holds is an answer all the same, and a wrong one
-        return np.array([codes.get(label, len(codes)) for label in arm.predict(split.x).tolist()])
+        return np.array([codes.get(label, len(codes)) for label in arm.predict(split.x, batch).tolist()])
 
     def judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
         """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows."""

@@ -24,6 +24,7 @@ from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Options
+from trimwatt.study.reference import EXPORT
 from trimwatt.study.space import Space
 from trimwatt.study.worker import Usage
 from trimwatt.study.workshop import Workshop
@@ -131,6 +132,8 @@ class Engine:
         self.bench.call_s = 0.8 * self.unspent_s()
         with self.ledger.booking("evaluate", trial.id, "baseline"):
             arm = self.bench.baseline = self.bench.open(artifact, "baseline")
+            if self.bench.reference is not None:
+                self.bench.reference.check_baseline(arm)
             self._val = self._answers(trial, arm)
             judged = self.bench.judge(rows, self._val, self._val)
         with self.ledger.booking("measure", trial.id, "self-test"):
@@ -201,12 +204,22 @@ class Engine:
             arm = self.bench.open(artifact, trial.name)
         with arm:
             with self.ledger.booking("evaluate", trial.id, "validation rows"):
+                self._check_given(trial, arm)
                 judged = self.bench.judge(rows, self._answers(trial, arm), self._val)
             with self.ledger.booking("measure", trial.id, "latency, pairs against the baseline"):
                 trial = self._described(trial, judged, arm, artifact)
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
         self.pace_s = time.monotonic() - started
         return compared(trial, found.baseline, comparison)
+
+    def _check_given(self, trial: Trial, arm: SessionArm) -> None:
+        """Hold the model as given in another runtime to the labels of the model itself; raises TrialFailed.
+
+        A runtime of fewer bits answers differently by design, which the quality floor judges.
+        """
+        as_given = trial.recipe == recipes.to_json(self.candidates[self._baseline_id].recipe)
+        if self.bench.reference is not None and as_given and (arm.error_bound() or EXPORT) <= EXPORT:
+            self.bench.reference.check_export(arm, EXPORT)
 
     def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
         return replace(

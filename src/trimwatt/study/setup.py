@@ -12,7 +12,9 @@ from trimwatt.errors import InputError
 from trimwatt.metric import Metric, Reads
 from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
+from trimwatt.study.asked import ask
 from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.reference import Reference
 from trimwatt.technique import Technique, registry
 from trimwatt.workload import Data, Decide, Outputs, Told, Workload
 
@@ -25,6 +27,24 @@ def task_of(task: str, outputs: str | None) -> str:
     if outputs not in (None, *get_args(Outputs)):
         raise InputError(f"outputs is one of {', '.join(get_args(Outputs))}, got {outputs!r}")
     return "regression" if outputs == "values" and task == "auto" else task
+
+
+def load_given(model: Any, data: Data) -> Workload | None:
+    """The model that the user gave, as it came; None where there is none."""
+    return None if model is None else input.load_model(model, data)
+
+
+def ask_given(given: Workload | None, base: Workload, most_s: float) -> tuple[Workload, Reference | None]:
+    """`base` with what asking the given model itself has shown, and its answers as the reference.
+
+    There are none where no model was given, or one that is to be trained first. Raises InputError for a model that
+    cannot be asked or answers by chance.
+    """
+    if given is None or base.trainer is not None:
+        return base, None
+    asked = ask(given, base, most_s)
+    base = replace(base, by_batch=asked.by_batch is not None)
+    return base, Reference(replace(asked, workload=base))
 
 
 def workload(
@@ -140,8 +160,10 @@ def baseline(base: Workload, named: str | Technique | Recipe | None) -> Candidat
     if base.form != "none":
         if named is not None:
             raise InputError("a baseline is named only where no model is given; the model itself is the baseline here")
-        core = (base.trainer,) if base.trainer is not None else ()
-        return Candidate((*core, *tail), _SERVED_BY[base.form], given=core)
+        if base.trainer is None:
+            # a model that was given fitted decides by its own rule
+            return Candidate((), _SERVED_BY[base.form])
+        return Candidate((base.trainer, *tail), _SERVED_BY[base.form], given=(base.trainer,))
     core = _practice(base) if named is None else _named(named)
     form = "torch" if any(step.gives == "torch" for step in core) else "sklearn"
     return Candidate((*core, *tail), _SERVED_BY[form])

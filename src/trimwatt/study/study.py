@@ -25,6 +25,7 @@ from trimwatt.study.candidate import Candidate
 from trimwatt.study.engine import Engine
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
+from trimwatt.study.reference import Reference
 from trimwatt.study.space import Space
 from trimwatt.study.start import Start
 from trimwatt.study.summary import opening, plain
@@ -40,6 +41,8 @@ _PRELOAD = (
     "skl2onnx",
     "onnxruntime",
 )
+# seconds for the answers of the given model where the budget is not one of time
+_ASKED_S = 10.0
 
 
 class Silent:
@@ -122,10 +125,12 @@ def optimize(
             max_drop, floor, limits, units.parse_budget(budget), scenario,
             baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold,
         )  # fmt: skip
+        given = setup.load_given(model, rows)
         base = setup.workload(
-            model, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
+            given, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
             outputs=outputs, classes=classes,
         )  # fmt: skip
+        base, reference = setup.ask_given(given, base, _share_s(options.budget))
         first = setup.baseline(base, baseline)
         space = Space(base, first, techniques)
         watch.event(
@@ -134,12 +139,12 @@ def optimize(
             budget_s=options.budget.amount if options.budget.kind == "s" else None,
         )  # fmt: skip
         with folders.Place(folder, resume) as place:
-            return _run(base, options, first, space, place, server, watch.event, ledger, pages)
+            return _run(base, options, first, space, place, server, watch.event, ledger, pages, reference)
 
 
 def _run(
     base: Workload, options: Options, first: Candidate, space: Space, place: folders.Place, server: ForkServer | None,
-    event: Any, ledger: Ledger, pages: conclude.Pages | None,
+    event: Any, ledger: Ledger, pages: conclude.Pages | None, reference: Reference | None,
 ) -> Study:  # fmt: skip
     folder = place.folder
     kept = DeferringStore(open_store(folder, lock=place.lock), lambda text: event("warning", text=text))
@@ -151,6 +156,7 @@ def _run(
         memory = 0.8 * psutil.virtual_memory().available
         workshop = Workshop(base, folder / "work", server, memory)
         bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
+        bench.reference = reference
         _open_ledger(ledger, store, server)
         engine = Engine(base, options, folder, workshop, bench, ledger, store, event)
         try:
@@ -180,6 +186,11 @@ def _open_ledger(ledger: Ledger, store: Store, server: ForkServer | None) -> Non
     ledger.keep = lambda entries: store.add_entries([entry.to_dict() for entry in entries])
     ledger.keep(ledger.take_pending())
     ledger.turn_to("prepare", "between the steps")
+
+
+def _share_s(budget: units.Budget) -> float:
+    """Seconds that asking the given model itself may take: a share of the budget."""
+    return 0.05 * budget.amount if budget.kind == "s" else _ASKED_S
 
 
 def _parsed(value: str | float | None, parse: Callable[[str], float]) -> float | None:

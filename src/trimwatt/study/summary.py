@@ -31,6 +31,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "safest": found.safest and found.safest.id,
         "boldest": found.boldest and found.boldest.id,
         "confirmed": found.confirmed,
+        "reference_check": engine.bench.reference and engine.bench.reference.record,
         "tied": found.tied,
         "finals": found.finals,
         "verdict": None,
@@ -41,7 +42,11 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "duration_s": None,
         "payback": None,
         "untried": found.untried,
-        "warnings": verdict.warnings(base, found, engine.ledger.meter.origin) + _host_warnings(test),
+        "warnings": [
+            *verdict.warnings(base, found, engine.ledger.meter.origin),
+            *(engine.bench.reference.warnings() if engine.bench.reference else []),
+            *_host_warnings(test),
+        ],
     }
 
 

@@ -43,7 +43,7 @@ def _threshold(technique: Threshold, workload: Workload) -> Workload:
     held = data.holdout(workload.seed)[1]
     found = framework.get(workload.form).scores(workload, held.x)
     best = best_threshold(metric, held.y, found, positive, workload.seed)
-    return replace(workload, decide=replace(decide, threshold=best, positive=positive))
+    return replace(workload, decide=replace(decide, threshold=best, positive=positive, own=False))
 
 
 def _rarer(codes: Array) -> int:

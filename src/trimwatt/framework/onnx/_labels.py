@@ -13,6 +13,8 @@ from trimwatt.framework.onnx import _edit
 from trimwatt.workload import Array
 
 _METADATA = frozenset({"names", "classes", "class_names", "class_labels", "labels", "categories", "id2label"})
+# what the names of values begin with that are made out of a model's labels
+OF_LABELS = "label/"
 _KINDS = ("classlabels_strings", "classlabels_ints", "classlabels_int64s")
 
 
@@ -70,6 +72,15 @@ def choose(
         return _labels_alone(answers, classes, own)
     # of logits and probabilities of the same classes the probabilities are what the model means to answer
     best = next((name for name, array in fitting.items() if _adds_up(array)), next(iter(fitting)))
+    if named is not None:
+        seen = _clearly_named(fitting[best], named)
+        if seen is None:
+            return _labels_alone(answers, classes, own)
+        if own is not None and len(own) == width and any(own[column] != label for column, label in seen.items()):
+            # the labels are what the model answers; its columns may stand in another order than its class list says
+            if set(seen.values()) != set(own):
+                return _labels_alone(answers, classes, own)
+            own = tuple(seen[column] for column in range(width))
     if own is None and named is not None:
         own = _seen(fitting[best], named, classes)
     return Choice(best, own if own and len(own) > 1 else None)
@@ -131,6 +142,18 @@ def _named_by(scores: Array, named: Array) -> dict[int, Any] | None:
     return found
 
 
+def _clearly_named(scores: Array, named: Array) -> dict[int, Any] | None:
+    """The label beside each column where it is clearly the largest; None where labels follow another rule than that,
+    a threshold say. Of one column nothing is known.
+    """
+    flat = scores.reshape(len(scores), -1).astype(np.float64)
+    if flat.shape[1] < 2 or not np.isfinite(flat).all():
+        return {}
+    top = np.sort(flat, axis=1)
+    clear = top[:, -1] - top[:, -2] > 1e-4 * max(float(np.ptp(flat)), 1e-12)
+    return _named_by(flat[clear], named.reshape(-1)[clear])
+
+
 def _seen(scores: Array, named: Array, classes: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The label of each column as seen beside the scores, None where it is the sorted order or nothing says."""
     width = scores.size // len(scores)
@@ -179,7 +202,8 @@ def add_one_hot(model: Any, name: str, known: tuple[Any, ...]) -> str:
     words = isinstance(known[0], str)
     codes = np.arange(len(known), dtype=np.int64) if words else np.asarray(known, dtype=np.int64)
     code, column, flat, table, same, hot = (
-        _edit.unused_name(model, f"label/{word}") for word in ("code", "column", "flat", "known", "same", "one_hot")
+        _edit.unused_name(model, f"{OF_LABELS}{word}")
+        for word in ("code", "column", "flat", "known", "same", "one_hot")
     )
     nodes = []
     if words:

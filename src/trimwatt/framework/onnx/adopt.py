@@ -17,6 +17,8 @@ from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Told, Workloa
 
 _ROWS, _PART = 64, 256
 _MOST_SECONDS = 10.0
+# what stands before the inner names of a model that was given
+NAMES_OF_GIVEN = "given/"
 _FLOATS = (np.float32, np.float64, np.float16)
 
 
@@ -75,7 +77,7 @@ def _classifier(workload: Workload, model: Any, asked: _Asked, zipped: tuple[Any
 
 def _core(workload: Workload, model: Any, output: str, outputs: Outputs) -> Workload:
     _edit.keep_outputs(model, [output])
-    _edit.set_names_apart(model, "given/")
+    _edit.set_names_apart(model, NAMES_OF_GIVEN)
     if not isinstance(workload.rows.train.x, dict):
         _edit.rename(model.graph, {_edit.free_inputs(model)[0].name: "x"})
     return replace(workload, model=bytes(model.SerializeToString()), outputs=outputs)

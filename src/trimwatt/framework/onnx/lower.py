@@ -13,6 +13,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
+from trimwatt.framework.decision import known_classes, score_method, without_threshold
 from trimwatt.framework.onnx import _edit, _labels, run
 from trimwatt.framework.onnx._direct import direct
 from trimwatt.framework.sklearn import known_columns, last_step
@@ -37,6 +38,8 @@ def lower(workload: Workload) -> Workload:
 
 def _from_sklearn(workload: Workload) -> Workload:
     inputs = _inputs(workload)
+    # the threshold is part of the decision, which stands apart
+    workload = replace(workload, model=without_threshold(workload.model))
     name, first = next(iter(inputs.items()))
     classify = workload.task == "classification"
     written = direct(workload.model, name, first.shape[1], classify) if first.ndim == 2 else None
@@ -52,7 +55,10 @@ def _by_skl2onnx(workload: Workload, inputs: dict[str, Array]) -> Any:
     # skl2onnx writes "hours per week" as hours_per_week
     _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
     _labels.unzip(model)
-    _edit.keep_outputs(model, [_output(model, workload)])
+    if workload.task == "classification" and score_method(workload.model) == "predict":
+        _edit.keep_outputs(model, [_one_hot(model, workload)])
+    else:
+        _edit.keep_outputs(model, [_output(model, workload)])
     if workload.outputs == "logits" and len(workload.rows.classes or ()) == 2:
         _second_column(model, inputs)
     _same_missing(model)
@@ -98,7 +104,8 @@ def _options(workload: Workload) -> list[dict[Any, Any]]:
     if workload.task == "regression":
         return [{}]
     if workload.outputs != "logits":
-        return [{"zipmap": False}, {}]
+        # asked of the whole model alone, since not every estimator inside it knows the option
+        return [{"zipmap": False}, {id(workload.model): {"zipmap": False}}, {}]
     last = id(last_step(workload.model))
     return [{last: {"zipmap": False, "raw_scores": True}}, {last: {"raw_scores": True}}]
 
@@ -130,6 +137,12 @@ def _output(model: Any, workload: Workload) -> str:
     """The float output: the second of (label, probabilities), the only one of a regressor."""
     names = [entry.name for entry in model.graph.output]
     return str(names[0] if workload.task == "regression" else names[-1])
+
+
+def _one_hot(model: Any, workload: Workload) -> str:
+    """Add the labels as probabilities of 0 and 1 (in place), for an estimator without scores; returns their name."""
+    known = known_classes(workload.model, workload.rows.classes or ())
+    return _labels.add_one_hot(model, model.graph.output[0].name, tuple(known))
 
 
 def _second_column(model: Any, inputs: dict[str, Array]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
-from trimwatt.workload import Array, Rows, Workload, count, take
+from trimwatt.workload import Array, Rows, Workload, count
 
 _CHUNK = 1024
 
@@ -51,14 +51,13 @@ def raw(workload: Workload, rows: Rows) -> Array:
     """What the core network gives for rows as stored, preprocessing applied before it."""
     session = open_session(workload.model)
     parts = []
-    for start in range(0, max(1, count(rows)), _CHUNK):
-        part = take(rows, slice(start, start + _CHUNK))
+    for part in workload.in_batches(rows, _CHUNK):
         given = workload.prepare.transform(part) if workload.prepare else part
         try:
             parts.append(session.run(None, feed(session, given))[0])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise TrialFailed(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
-    return np.concatenate(parts)
+    return np.concatenate(parts)[: count(rows)]
 
 
 def scores(workload: Workload, rows: Rows) -> Array:

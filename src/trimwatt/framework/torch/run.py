@@ -91,12 +91,9 @@ def forward(module: nn.Module, rows: torch.Tensor, batch: int = BATCH) -> Array:
 def scores(workload: Workload, rows: Rows) -> Array:
     """Probabilities (n, k) in the order of the classes, or values (n,), for rows as stored."""
     module = evaluated(workload.model)
-    step = 8 * BATCH
-    parts = [
-        forward(module, tensor(workload, take(rows, slice(start, start + step))))
-        for start in range(0, count(rows), step)
-    ]
-    return workload.probabilities(np.concatenate(parts))
+    batch = workload.scenario.batch_size if workload.by_batch else BATCH
+    parts = [forward(module, tensor(workload, part), batch) for part in workload.in_batches(rows, 8 * BATCH)]
+    return workload.probabilities(np.concatenate(parts)[: count(rows)])
 
 
 def example(workload: Workload, n: int = 2) -> Any:

@@ -31,7 +31,7 @@ def untrained(
         torch.manual_seed(workload.seed)
         model = make(shape, outputs).eval()
     return replace(
-        workload, model=model, form="torch", prepare=prepare, class_columns=None,
+        workload, model=model, form="torch", prepare=prepare, class_columns=None, by_batch=False,
         outputs="logits" if data.classes else "values", decide=Decide(data.classes) if data.classes else None,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def fitted(workload: Workload, estimator: Any, kind: Kind, most: int | None = No
 def answering(workload: Workload) -> Workload:
     """The workload with what its estimator, fitted on codes, answers with."""
     classes = workload.rows.classes
-    workload = replace(workload, form="sklearn", trainer=None, rebuild=None)
+    workload = replace(workload, form="sklearn", trainer=None, rebuild=None, by_batch=False)
     if classes is None:
         return replace(workload, outputs="values", class_columns=None, decide=None)
     codes = tuple(int(code) for code in workload.model.classes_)

@@ -1,0 +1,330 @@
+"""The given model is the reference: what is opened as the baseline answers as the model itself does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reference_cases import Here, ask, checked
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from trimwatt.compare.arms import SessionArm
+from trimwatt.errors import InputError, TrialFailed
+from trimwatt.meter import pick
+from trimwatt.study.bench import Bench, Floor
+from trimwatt.workload import Array, Rows
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+_RNG = np.random.default_rng(0)
+X = _RNG.normal(size=(600, 6)).astype(np.float32)
+Y = (X[:, 0] + 0.3 * _RNG.normal(size=600) > 0.8).astype(int)
+BASE = LogisticRegression().fit(X, Y)
+
+
+class OwnRule(LogisticRegression):
+    def predict(self, x: Any) -> Any:
+        return self.classes_[(self.predict_proba(x)[:, 1] > 0.15).astype(int)]
+
+
+class LabelsOnly(ClassifierMixin, BaseEstimator):
+    def fit(self, x: Any, y: Any) -> LabelsOnly:
+        self.inside_ = LogisticRegression().fit(x, y)
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return self.inside_.predict(x)
+
+
+class ByBatch(TransformerMixin, BaseEstimator):
+    def fit(self, x: Any, y: Any = None) -> ByBatch:
+        self.fitted_ = True
+        return self
+
+    def transform(self, x: Any) -> Any:
+        return (x - np.mean(x, axis=0)) / (np.std(x, axis=0) + 1e-3)
+
+
+class Noisy(LogisticRegression):
+    def predict(self, x: Any) -> Any:
+        return self.classes_[(self.predict_proba(x)[:, 1] + np.random.normal(size=len(x)) > 0.5).astype(int)]
+
+
+class Net(nn.Module):  # type: ignore[misc, name-defined]
+    """A linear layer whose input `change` alters first."""
+
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.change, self.layer, self.calls = change, nn.Linear(6, 2), 0
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        self.seen += len(x)
+        return self.layer(self.change(x))
+
+
+def _graph(*nodes: Any) -> bytes:
+    from onnx import helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), *nodes], "g",
+        [helper.make_tensor_value_info("x", 1, [None, 6])], [helper.make_tensor_value_info("y", 1, [None, 2])],
+        [weight],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def _node(kind: str, *names: str, **attributes: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_node(kind, list(names[:-1]), [names[-1]], **attributes)
+
+
+def test_labels_by_another_rule_than_argmax_are_the_models_own(tmp_path: Path) -> None:
+    model = OwnRule().fit(X, Y)
+    found = checked(model, (X, Y), tmp_path)
+    served = found.open("sklearn", tmp_path)
+    assert served.predict(X).tolist() == model.predict(X).tolist() != BASE.predict(X).tolist()
+    record = found.reference.record
+    assert record is not None and record["labels_differ"] == 0 and record["rows"] >= len(found.work.rows.val)
+    assert record["batch_sizes"]["1"] > 0
+
+
+@pytest.mark.parametrize("metric", ["f1", "accuracy"])
+def test_a_given_model_gets_no_threshold_of_ours(tmp_path: Path, metric: str) -> None:
+    model = OwnRule().fit(X, Y)
+    found = checked(model, (X, Y), tmp_path, metric=metric)
+    assert found.baseline.recipe == ()
+    assert found.open("sklearn", tmp_path).predict(X).tolist() == model.predict(X).tolist()
+
+
+def test_an_estimator_with_labels_only_works(tmp_path: Path) -> None:
+    model = LabelsOnly().fit(X, np.where(Y == 1, "b", "a"))
+    found = checked(model, (X, np.where(Y == 1, "b", "a")), tmp_path)
+    assert found.open("sklearn", tmp_path).predict(X).tolist() == model.predict(X).tolist()
+
+
+def test_the_tuned_threshold_is_kept_in_both_runtimes(tmp_path: Path) -> None:
+    from sklearn.model_selection import TunedThresholdClassifierCV
+
+    model = make_pipeline(TunedThresholdClassifierCV(LogisticRegression(), scoring="balanced_accuracy")).fit(X, Y)
+    found = checked(model, (X, Y), tmp_path)
+    for name in ("sklearn", "onnxruntime"):
+        arm = found.open(name, tmp_path / name)
+        found.reference.check_export(arm, 1e-3)  # type: ignore[arg-type]
+        assert arm.predict(X).tolist() == model.predict(X).tolist() != BASE.predict(X).tolist()
+
+
+class Tampered(Here):
+    """Answers that `change` alters."""
+
+    def __init__(self, arm: Here, labels: Any = None, scores: Any = None) -> None:
+        self.session, self.request, self._labels, self._scores = arm.session, arm.request, labels, scores
+
+    def predict(self, rows: Rows, batch: int | None = None) -> Array:
+        found = super().predict(rows, batch)
+        return found if self._labels is None else self._labels(found)
+
+    def scores(self, rows: Rows, batch: int | None = None) -> Array:
+        found = super().scores(rows, batch)
+        return found if self._scores is None else self._scores(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"labels": lambda labels: 1 - labels}, "labels follow another rule than its scores"),
+        ({"scores": lambda scores: scores + 1e-3}, "rows reach it changed"),
+    ],
+)
+def test_another_answer_stops_the_study_and_shows_the_first_row(
+    tmp_path: Path, change: dict[str, Any], cause: str
+) -> None:
+    found = ask(BASE, (X, Y))
+    arm = Tampered(found.open("sklearn", tmp_path), **change)
+    row = int(found.reference.asked.places["val"][0])
+    with pytest.raises(InputError, match=cause) as caught:
+        found.reference.check_baseline(arm)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert f"row {row + 1} of the validation rows ({found.work.rows.val.x[row][0]:.9g}, " in message
+    assert "by the model itself" in message and "\n" not in message
+
+
+def test_values_are_compared_to_a_share_of_their_spread(tmp_path: Path) -> None:
+    y = X @ np.arange(6.0) + 1e4
+    found = checked(LinearRegression().fit(X, y), (X, y), tmp_path)
+    arm = found.open("sklearn", tmp_path)
+    for factor, refused in ((1e-9, False), (1e-4, True)):
+        spread = float(np.ptp(y))
+        off = Tampered(arm, lambda values, by=factor * spread: values + by)
+        if refused:
+            with pytest.raises(InputError, match="does not answer as the model given does"):
+                found.reference.check_baseline(off)  # type: ignore[arg-type]
+        else:
+            found.reference.check_baseline(off)  # type: ignore[arg-type]
+
+
+def test_other_labels_of_an_export_are_its_trials_reason(tmp_path: Path) -> None:
+    found = ask(OwnRule().fit(X, Y), (X, Y))
+    wrong = replace(found.work, model=BASE)
+    arm = replace(found, work=wrong).open("onnxruntime", tmp_path)
+    with pytest.raises(TrialFailed, match=r"labels are not the given model's own in \d+ of \d+ rows, the first in row"):
+        found.reference.check_export(arm, 1e-3)  # type: ignore[arg-type]
+
+
+BY_BATCH: dict[str, Any] = {
+    "normalised by the batch": lambda: Net(lambda x: (x - x.mean(0)) / (x.std(0, unbiased=False) + 1e-3)),
+    "against the first row": lambda: Net(lambda x: x - x[:1]),
+    "a branch on the mean": lambda: Net(lambda x: x if x.mean() > 0 else -x),
+    "batch norm": lambda: Net(lambda x: nn.BatchNorm1d(1, track_running_stats=False)(x[:, None])[:, 0]),
+    "transformer": lambda: make_pipeline(ByBatch(), LogisticRegression()).fit(X, Y),
+    "graph": lambda: _graph(_node("ReduceMean", "h", "m", axes=[0]), _node("Sub", "h", "m", "y")),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("name", BY_BATCH)
+def test_dependence_on_the_batch_is_found_and_reported(tmp_path: Path, name: str, batch_size: int) -> None:
+    found = checked(BY_BATCH[name](), (X, Y), tmp_path, batch_size=batch_size)
+    assert found.work.by_batch
+    (note,) = found.reference.warnings()
+    assert "depends on the other rows of a request (row " in note and f"requests of {batch_size}" in note
+
+
+def test_quality_is_that_of_requests_as_deployed(tmp_path: Path) -> None:
+    found = ask(BY_BATCH["normalised by the batch"](), (X, Y))
+    bench = Bench(found.work, pick.pick(), Floor(0.01, None), 1e9)
+    rows = found.work.rows.val
+    got = bench.predictions(found.open("torch", tmp_path), rows)  # type: ignore[arg-type]
+    module = found.work.model
+    with torch.inference_mode():
+        alone = [int(module(torch.from_numpy(rows.x[i : i + 1])).argmax()) for i in range(len(rows))]
+        together = module(torch.from_numpy(rows.x)).argmax(1).tolist()
+    assert got.tolist() == alone != together
+
+
+CHANCE: dict[str, tuple[Any, str]] = {
+    "dropout": (lambda: Net(lambda x: nn.functional.dropout(x, 0.3)), r"F\.dropout\(x, training=self\.training\)"),
+    "numpy": (lambda: Net(lambda x: x + float(np.random.normal())), "draws random numbers also in evaluation mode"),
+    "state": (lambda: Net(_Remembering()), "keeps something from one call to the next"),
+    "labels": (lambda: Noisy().fit(X, Y), r"np\.random\.default_rng\(0\)"),
+    "graph": (
+        lambda: _graph(_node("RandomNormalLike", "h", "r"), _node("Add", "h", "r", "y")),
+        r"draws random numbers \(RandomNormalLike\)",
+    ),
+}
+
+
+class _Remembering:
+    """Adds what it was given before."""
+
+    def __init__(self) -> None:
+        self.last = [0.0]
+
+    def __call__(self, x: Any) -> Any:
+        self.last[0] += 1.0
+        return x * self.last[0]
+
+
+@pytest.mark.parametrize("name", CHANCE)
+def test_answers_by_chance_are_refused_with_what_would_end_it(name: str) -> None:
+    make, remedy = CHANCE[name]
+    with pytest.raises(InputError, match=r"asked again \(row \d+ of the validation rows: .*" + remedy):
+        ask(make(), (X, Y))
+
+
+def test_asking_leaves_the_model_and_random_numbers_as_they_were() -> None:
+    import random
+
+    module = Net(nn.BatchNorm1d(6)).train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    torch.manual_seed(3), np.random.seed(3), random.seed(3)
+    expected = (torch.rand(1).item(), np.random.random(), random.random())
+    torch.manual_seed(3), np.random.seed(3), random.seed(3)
+    ask(module, (X, Y))
+    assert (torch.rand(1).item(), np.random.random(), random.random()) == expected
+    assert module.training and module.change.training and module.calls == 0
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+def test_a_model_that_fails_is_one_line() -> None:
+    class Failing(LogisticRegression):
+        def predict(self, x: Any) -> Any:
+            if len(x) < 5:
+                raise RuntimeError("needs five rows\nat least")
+            return super().predict(x)
+
+    with pytest.raises(
+        InputError, match="in a request of 1: RuntimeError: needs five rows; give rows it takes"
+    ) as caught:
+        ask(Failing().fit(X, Y), (X, Y))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_to_be_trained_has_no_answers_yet() -> None:
+    from trimwatt import input
+    from trimwatt.scenario import Scenario
+    from trimwatt.study import setup
+
+    rows, task = input.load((X, Y), as_stored=True)
+    given = setup.load_given(LogisticRegression(), rows)
+    work = setup.workload(
+        given, rows, task, metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False
+    )  # fmt: skip
+    assert setup.ask_given(given, work, 1.0) == (work, None)
+
+
+def test_what_a_session_arm_is_asked(tmp_path: Path) -> None:
+    """Batches reach the session in its own process."""
+    from trimwatt import runtime
+
+    found = ask(BY_BATCH["transformer"](), (X, Y))
+    artifact = runtime.get("sklearn").export(found.work, tmp_path)
+    with SessionArm(artifact, found.work.scenario, X[:8], name="given") as arm:
+        assert np.ptp(arm.scores(X[:40], 1)[:, 1]) == 0 < np.ptp(arm.scores(X[:40], 40)[:, 1])
+        assert arm.error_bound() is None
+
+
+def _labelled(swapped: bool, limit: float) -> bytes:
+    """A graph that answers with probabilities and a label: class 1 where its score is above `limit`."""
+    from onnx import helper, numpy_helper
+
+    def number(name: str, value: Any, dtype: Any) -> Any:
+        return numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
+
+    weight = np.random.default_rng(2).normal(size=(6, 2)) * 0.3
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Softmax", ["h"], ["p"], axis=1),
+        helper.make_node("Gather", ["p", "one"], ["share"], axis=1),
+        helper.make_node("Greater", ["share", "limit"], ["above"]),
+        helper.make_node("Where", ["above", "yes", "no"], ["label"]),
+    ]  # fmt: skip
+    yes, no = (0, 1) if swapped else (1, 0)
+    tensors = [number("w", weight, np.float32), number("one", 1, np.int64), number("limit", limit, np.float32)]
+    tensors += [number("yes", yes, np.int64), number("no", no, np.int64)]
+    inputs = [helper.make_tensor_value_info("x", 1, [None, 6])]
+    outputs = [helper.make_tensor_value_info("label", 7, [None]), helper.make_tensor_value_info("p", 1, [None, 2])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("limit", [0.5, 0.8])
+def test_the_labels_of_a_graph_are_its_own_whatever_its_scores_say(tmp_path: Path, swapped: bool, limit: float) -> None:
+    import onnxruntime
+
+    content = _labelled(swapped, limit)
+    said = onnxruntime.InferenceSession(content).run(["label"], {"x": X})[0]
+    found = checked(content, (X, Y), tmp_path)
+    assert found.open("onnxruntime", tmp_path).predict(X).tolist() == said.tolist()
