@@ -22,6 +22,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "seconds": ("s", 1.0), "min": ("s", 60.0), "minutes": ("s", 60.0), "h": ("s", 3600.0), "hours": ("s", 3600.0),
     "gCO2e": ("gCO2e", 1.0), "kgCO2e": ("gCO2e", 1e3), "mgCO2e": ("gCO2e", 1e-3),
 }  # fmt: skip
+# no energy, time or carbon is larger, in whatever unit, and means and squares of such values stay finite
+_MOST = 1e60
 # spellings that say the same whatever their case; mj and mwh do not (milli or mega?)
 _LOOSE = {name.lower(): name for name in ("J", "kJ", "Wh", "kWh", "s", "ms", "us", "ns", "sec", "min", "h", "joule",
                                           "joules", "seconds", "minutes", "hours", "gCO2e", "kgCO2e")}  # fmt: skip
@@ -100,7 +102,7 @@ def value_column(asked: str, columns: Mapping[str, Sequence[object]]) -> tuple[s
 
 
 def number(cell: object) -> float | None:
-    """A cell as a number, a decimal comma allowed; NaN where nothing stands in it; None where it is no number."""
+    """A cell as a number, a decimal comma allowed; NaN where nothing stands in it; None where it is none, or absurd."""
     text = str(cell).strip()
     if cell is None or text.lower() in ("", "nan", "na", "n/a", "none", "null", "-"):
         return math.nan
@@ -108,7 +110,7 @@ def number(cell: object) -> float | None:
         value = float(text if "." in text or text.count(",") != 1 else text.replace(",", "."))
     except ValueError:
         return None
-    return value if not math.isinf(value) else None
+    return value if math.isnan(value) or abs(value) <= _MOST else None
 
 
 def same(cell: object, asked: object) -> bool:

@@ -22,6 +22,8 @@ _J_PER_KWH = 3.6e6
 # times apart, a factor of 3.1 either way; where it reads counters CodeCarbon gives 0.68 to 0.80 of the plug's figure
 # (medians of 318 runs, arXiv 2509.22092), which lies within that.
 _FACTOR = 3.1
+# in each unit of the file more than mankind will use, and few enough that factors and sums stay finite
+_MOST = 1e30
 _KIND = "an emissions.csv written by CodeCarbon 1 to 3"
 _OWN = "energy in kWh and emissions in kg, as columns energy_consumed and emissions"
 
@@ -54,7 +56,10 @@ def runs(path: str | Path) -> list[LoggedRun]:
 
 
 def _rows(path: Path, content: str) -> list[Row]:
-    lines = list(csv.reader(io.StringIO(content)))
+    try:
+        lines = list(csv.reader(io.StringIO(content)))
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV file ({error}); name {_KIND}") from error
     header = lines[0] if lines else []
     missing = [name for name in NEEDED if name not in header]
     if missing:
@@ -83,14 +88,17 @@ def _number(row: Row, name: str, path: Path, line: int | None = None) -> float |
         value = float(written)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value <= _MOST:
         where = f"line {line}" if line else f"run {row.get('run_id', row['timestamp'])}"
-        raise InputError(f"{path} {where}: {name} is {written!r}, not a number of at least 0; mend or remove that line")
+        allowed = f"a number from 0 to {_MOST:g}"
+        raise InputError(f"{path} {where}: {name} is {written!r}, not {allowed}; mend or remove that line")
     return value
 
 
 def _run(row: Row, snapshots: int, path: Path) -> LoggedRun:
     pue = _number(row, "pue", path) or 1.0
+    if pue < 1:
+        raise InputError(f"{path}: a PUE of {pue:g} is below 1, which no building has; mend or remove that line")
     consumed = _number(row, "energy_consumed", path)
     energy = None if consumed is None else guessed(consumed * _J_PER_KWH / pue, _FACTOR)
     as_process = row.get("tracking_mode") == "process"

@@ -19,6 +19,10 @@ _KIND = "the folder that was given to ImpactTracker, or its impacttracker/data.j
 _MACHINE = {"cpu": "rapl_power_draw_absolute", "gpu": "nvidia_draw_absolute"}
 _PROCESS = ("rapl_estimated_attributable_power_draw", "nvidia_estimated_attributable_power_draw")
 
+# more watts, or seconds of a process, than there are; sums of such numbers stay finite
+_MOST = 1e30
+_YEAR_9999_S, _DAY_S = 253_370_764_800.0, 86_400.0
+
 Sample = dict[str, Any]
 
 
@@ -66,9 +70,9 @@ def _samples(content: str) -> tuple[list[Sample], int]:
     for line in filter(str.strip, content.splitlines()):
         try:
             sample = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             sample = None
-        if isinstance(sample, dict) and _watts(sample, "timestamp") is not None:
+        if isinstance(sample, dict) and (_watts(sample, "timestamp") or _MOST) < _YEAR_9999_S:
             found.append(sample)
         else:
             lost += 1
@@ -76,11 +80,11 @@ def _samples(content: str) -> tuple[list[Sample], int]:
 
 
 def _watts(sample: Sample, key: str) -> float | None:
-    """A number of at least 0, or None."""
+    """A number from 0 to what can be, or None."""
     value = sample.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    return float(value) if 0 <= value <= _MOST else None
 
 
 def _integral(samples: Sequence[Sample], key: str) -> Energy | None:
@@ -90,6 +94,10 @@ def _integral(samples: Sequence[Sample], key: str) -> Energy | None:
         return None
     low = middle = high = 0.0
     for (t0, p0), (t1, p1) in pairwise(points):
+        if t1 - t0 > _DAY_S:
+            raise InputError(
+                f"two samples are {t1 - t0:,.0f} s apart, and nothing says what was drawn between; name {_KIND}"
+            )
         low += (t1 - t0) * min(p0, p1)
         middle += (t1 - t0) * (p0 + p1) / 2
         high += (t1 - t0) * max(p0, p1)

@@ -31,6 +31,8 @@ ACCURACY = 0.02
 # so many usual intervals without a sample are a gap
 _GAP = 5.0
 _YEAR_2001_S = 1e9
+# logs are written every second to every quarter of an hour; two samples alone do not tell what is usual
+_SELDOM_S, _TWO_S = 3600.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class Trace:
 def read_trace(path: Path | str, gap_s: float | None = None) -> Trace:
     """The trace in a CSV file. gap_s: None takes five times the usual interval.
 
-    Raises InputError for a file that cannot be read, a unit nobody knows, times that go back, power below zero, and
-    fewer than two samples.
+    Raises InputError for a file that cannot be read, a unit nobody knows, times that go back, power below zero, fewer
+    than two samples, and samples so far apart that nothing is known of the time between them.
     """
     times, watts = read_columns(Path(path))
     # a log with coarse stamps has several samples in one: their mean is all that can be said
@@ -94,6 +96,11 @@ def read_trace(path: Path | str, gap_s: float | None = None) -> Trace:
     if len(unique) < 2:
         raise InputError(f"a power trace needs two samples or more, {path} has {len(unique)}; log for longer")
     every_s = float(np.median(np.diff(unique)))
+    if gap_s is None and every_s > (_TWO_S if len(unique) == 2 else _SELDOM_S):
+        raise InputError(
+            f"{path} has {len(unique)} samples, {every_s:,.0f} s apart: too seldom to tell what was drawn in between; "
+            "log every few seconds, or give gap_s"
+        )
     gap = _GAP * every_s if gap_s is None else gap_s
     if gap <= 0 or not math.isfinite(gap):
         raise InputError(f"gap_s is seconds above zero, got {gap_s}")

@@ -27,6 +27,8 @@ _POWER = {
     **dict.fromkeys(("uW", "µW", "microwatt", "microwatts"), 1e-6),
     **dict.fromkeys(("kW", "kw", "kilowatt", "kilowatts"), 1e3),
 }
+# no machine draws more, in whatever unit; its sums stay finite
+_MOST = 1e15
 _TIME_NAMES = {"time", "timestamp", "datetime", "date", "t", "elapsed", "unix", "epoch"}
 _POWER_NAMES = {"power", "watt", "watts", "p", "apower", "load"}
 _ZULU = {"utc", "gmt"}
@@ -63,7 +65,10 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if lines and len(lines) > 1 and not text.endswith(("\n", "\r")) and lines[-1].count(",") < lines[0].count(","):
         lines.pop()
     separator = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
-    rows = [(n, row) for n, row in enumerate(csv.reader(lines, delimiter=separator), start=1) if row]
+    try:
+        rows = [(n, row) for n, row in enumerate(csv.reader(lines, delimiter=separator), start=1) if row]
+    except csv.Error as error:
+        raise InputError(f"the power trace {path} is no CSV file ({error}); give one with a header") from error
     if not rows:
         raise InputError(f"the power trace {path} is empty; give a CSV file with the columns time and watts")
     return [name.strip() for name in rows[0][1]], rows[1:]
@@ -123,6 +128,8 @@ def _watts(text: str, path: Path, number: int) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise InputError(f"{path}, line {number}: {text.strip()!r} is not a power; write a number of zero or more")
+    if not 0 <= value <= _MOST:
+        raise InputError(
+            f"{path}, line {number}: {text.strip()!r} is not a power; write a number of zero or more, at most {_MOST:g}"
+        )
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -34,10 +35,21 @@ def facts(seed: int) -> dict[str, Any]:
 
 
 def _command() -> list[str] | None:
-    """Our own command line, folders left out; None where another program asked."""
+    """Our own command line, folders of files that are there left out; None where another program asked."""
     if Path(sys.argv[0]).stem not in ("trimwatt", "__main__"):
         return None
-    return ["trimwatt", *(Path(word).name if os.sep in word else word for word in sys.argv[1:])]
+    return ["trimwatt", *(_without_folder(word) for word in sys.argv[1:])]
+
+
+_GIVEN = re.compile(r"(--[^=]+=|-\w)?(.*)", re.DOTALL)
+
+
+def _without_folder(word: str) -> str:
+    """The name of a path that is there, also behind its option (`--output=/home/me/out`); any other word as it is."""
+    found = _GIVEN.fullmatch(word)
+    option, value = (found[1] or "", found[2]) if found else ("", word)
+    name = Path(value).name
+    return f"{option}{name}" if os.sep in value and name and os.path.lexists(value) else word
 
 
 def _cpuinfo(key: str) -> str | None:
