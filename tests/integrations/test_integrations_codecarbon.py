@@ -125,6 +125,9 @@ def test_cpu_seconds_are_unknown_and_the_json_says_null(tmp_path: Path) -> None:
         ([HEADER_2, ROW_2.replace("2.16e-06", "-1")], "energy_consumed is '-1'"),
         ([HEADER_2, ROW_2.replace("2.16e-06", "inf")], "energy_consumed is 'inf'"),
         ([HEADER_2, ROW_2.replace(",0.87,", ",soon,")], "duration is 'soon'"),
+        ([HEADER_2, ROW_2.replace("2.16e-06", "1e308")], "energy_consumed is '1e308', not a number from 0 to 1e"),
+        ([HEADER_2, ROW_2.replace(",0.87,", ",1e300,")], "duration is '1e300', not a number"),
+        ([HEADER_2, "x" * 200_000], "is no CSV file"),
     ],
 )
 def test_what_is_something_else_is_refused_in_one_line(tmp_path: Path, lines: list[str], says: str) -> None:

@@ -91,6 +91,22 @@ def test_too_little_is_refused(tmp_path: Path, lines: tuple[Any, ...]) -> None:
         tracker.read(folder(tmp_path, *lines))
 
 
+@pytest.mark.parametrize("absurd", [1e308, 10**400, -1, True, "50"])
+def test_what_no_machine_draws_is_no_power(tmp_path: Path, absurd: Any) -> None:
+    strange = sample(2) | {"rapl_power_draw_absolute": absurd}
+    (reading,) = tracker.read(folder(tmp_path, sample(0), sample(1), strange, sample(3), "[" * 100_000))
+    assert reading.energy is not None and reading.energy.joules == 150
+    assert any("1 of 5 lines are not samples" in note for note in reading.warnings)
+
+
+def test_samples_that_are_years_apart_say_nothing_of_the_time_between(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two samples are 31,536,000 s apart, and nothing says what was drawn") as told:
+        tracker.read(folder(tmp_path, sample(0), sample(365 * 86400)))
+    assert "\n" not in str(told.value)
+    with pytest.raises(InputError, match="no two with power"):
+        tracker.read(folder(tmp_path / "late", sample(0), sample(1e15)))
+
+
 def test_a_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no impacttracker/data\.json"):
         tracker.read(tmp_path)

@@ -67,6 +67,14 @@ def test_utc_is_not_taken_for_local_time(tmp_path: Path) -> None:
         ("time_s,power_w\nnan,1\n1,1\n", "line 2: 'nan' is not a time"),
         ("time,power_w\nyesterday,1\n", "line 2: 'yesterday' is not a time"),
         ("time_s,power_w\n0,1\n", "needs two samples or more"),
+        (
+            "time_s,power_w\n0,1e308\n1,1e308\n",
+            "line 2: '1e308' is not a power; write a number of zero",
+        ),
+        ("time_s,power_kw\n0,1e16\n1,1\n", "line 2: '1e16' is not a power"),
+        ("time,watts\n2026-01-01,5\n9999-12-31T23:59:59,5\n", "too seldom to tell what was drawn in between"),
+        ("time_s,power_w\n0,5\n61,5\n", "2 samples, 61 s apart: too seldom"),
+        ("time_s,power_w\n0,5\n3601,5\n7202,5\n", "3 samples, 3,601 s apart: too seldom"),
         ("", "is empty"),
     ],
 )

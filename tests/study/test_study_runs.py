@@ -28,10 +28,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A study by the command line, and what the system says that the command took."""
+    """A study by the command line, whose watchers have left, and what the system says that the command took."""
     folder = tmp_path_factory.mktemp("study") / "out"
     started = time.monotonic()
-    process = subprocess.Popen(_command(digits, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(_command(digits, folder), stdout=write, stderr=write)
+    os.close(write)
     # the system's account of this child and of all that it waited for
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -174,11 +177,56 @@ def test_kill_at_three_moments_then_resume_repeats_nothing(digits: Path, tmp_pat
         assert len(kept) >= wanted
         assert seen.items() <= kept.items()
         seen = kept
+    _report_of_the_stopped(folder, len(seen))
     done = subprocess.run(_command(digits, folder, "--resume", "--json"), capture_output=True, text=True, timeout=300)
     assert done.returncode in (0, 1), done.stderr
     finished = {trial["key"]: trial["finished"] for trial in json.loads(done.stdout)["trials"]}
     assert seen.items() <= finished.items()
     assert len(finished) == len(json.loads(done.stdout)["trials"])
+
+
+def _report_of_the_stopped(folder: Path, kept: int) -> None:
+    """In every format, with what was done and what was not; what the killed run left behind is gone."""
+    for format in ("json", "csv", "md", "html"):
+        words = [sys.executable, "-m", "trimwatt", "report", str(folder), "--format", format]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith("trimwatt: This study was stopped. Done: ") and done.stderr.count("\n") == 1
+        assert "Not done: " in done.stderr and "confirmation on the test rows" in done.stderr
+        if format == "json":
+            assert len(json.loads(done.stdout)) == kept
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "digits" in page and "accuracy at least" in page and "This study was stopped." in page
+    assert not (folder / "work").exists() and not list(folder.rglob("live.bin"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_study_that_is_told_to_end_says_what_it_kept_and_leaves_nothing_behind(digits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for wanted, number in ((1, signal.SIGTERM), (2, signal.SIGHUP)):
+        more = ("--resume",) if folder.exists() else ()
+        # as under a usual shell, also where the runner ignores some of them
+        usual = "import os, signal, sys\nfor n in (1, 15): signal.signal(n, signal.SIG_DFL)\nos.umask(0o022)\n"
+        words = [sys.executable, "-c", f"{usual}os.execv(sys.argv[1], sys.argv[1:])", *_command(digits, folder, *more)]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            assert sum(1 for line, _ in zip(filter(_tells_of_a_trial, lines), range(wanted), strict=False)) == wanted
+            left, mode = _offspring(process.pid), (folder / "work").stat().st_mode
+            process.send_signal(number)
+            last = process.stderr.read().splitlines()[-1]
+        assert process.returncode == 130
+        kept = len(_kept(folder))
+        assert kept >= wanted
+        assert last.startswith(f"trimwatt: interrupted, {kept} finished candidate") and "--resume goes on" in last
+        assert mode & 0o777 == 0o700
+        assert not (folder / "work").exists() and not list(folder.rglob("live.bin"))
+        assert not psutil.wait_procs(left, timeout=5)[1]
+        assert {path.name for path in folder.iterdir()} == {"study.db", "trials"}
+
+
+def _tells_of_a_trial(line: str) -> bool:
+    return line.lstrip()[:1] in ("\u2713", "\u2717", "\u2013")
 
 
 def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, Any], tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from trimwatt.commands import _output, _unfinished
 from trimwatt.errors import InputError, TrimwattError
 
 SCHEMA = "trimwatt/study/1"
+# what reading a value of the wrong form raises
+_UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 FORMATS = ("html", "md", "csv", "json")
 
 
@@ -73,6 +75,8 @@ def _no_study(path: Path, error: Exception) -> InputError:
 
 def _rendered(study: dict[str, Any], format: str, raw: bool, path: Path) -> str:
     """The study in `format`; raises InputError where it has another form than `trimwatt optimize` gives it."""
+    from jinja2 import UndefinedError
+
     from trimwatt.report._schema import check_study
 
     try:
@@ -80,7 +84,15 @@ def _rendered(study: dict[str, Any], format: str, raw: bool, path: Path) -> str:
         return _render(study, format, raw)
     except TrimwattError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        UndefinedError,
+    ) as error:
         # checked, and still not to be shown: its fields contradict each other
         raise _no_study(path, error) from error
 

@@ -23,8 +23,9 @@ _ratio = object_of(
     {"value": number, **_interval, "verdict": text}, pairs=number, basis=text, gross=every(number)
 )  # fmt: skip
 _trial = object_of(
-    {"id": text, "name": text, "status": one_of("done", "failed", "skipped", "stopped")},
-    family=text, runtime=text, reason=text, started=text, finished=text, recipe=list_of(object_of()),
+    {"id": text, "name": text, "status": one_of("done", "failed", "skipped", "stopped"), "runtime": text,
+     "recipe": list_of(object_of())},
+    family=text, reason=text, started=text, finished=text,
     meets_floor=flag, floor_test=one_of("proven", "not_disproven", "failed"), on_front=flag, floor_margin=number,
     dominated=number, rank=every(number), quality=_quality, test_quality=_quality, train_quality=_quality,
     energy_per_prediction=_energy, cpu_s_per_prediction=number, ratio_to_baseline=_ratio, latency_s=every(number),
