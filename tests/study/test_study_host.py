@@ -51,5 +51,5 @@ def test_folders_of_what_is_there_are_left_out(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_another_program_s_command_line_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/home/me/script.py", "secret"])
+    monkeypatch.setattr(sys, "argv", ["/opt/script.py", "secret"])
     assert host._command() is None

@@ -45,7 +45,7 @@ _GIVEN = re.compile(r"(--[^=]+=|-\w)?(.*)", re.DOTALL)
 
 
 def _without_folder(word: str) -> str:
-    """The name of a path that is there, also behind its option (`--output=/home/me/out`); any other word as it is."""
+    """The name of a path that is there, also behind its option (`--output=/data/out`); any other word as it is."""
     found = _GIVEN.fullmatch(word)
     option, value = (found[1] or "", found[2]) if found else ("", word)
     name = Path(value).name
