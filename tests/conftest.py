@@ -26,5 +26,7 @@ def shared_data() -> Path:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     # a calibration of the machine that runs the tests must not change what they see
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
-    for name in ("TRIMWATT_STORE", "TRIMWATT_POWERCAP", "TRIMWATT_ZONE", "TRIMWATT_NVML"):
+    # nor may the tests write a key where the user's own is
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    for name in ("TRIMWATT_KEY", "TRIMWATT_STORE", "TRIMWATT_POWERCAP", "TRIMWATT_ZONE", "TRIMWATT_NVML"):
         monkeypatch.delenv(name, raising=False)

@@ -33,7 +33,11 @@ class Study(studies.Study):
     def recommended(self) -> Recommended | None:
         """The model to use; None where nothing meets the floor."""
         chosen = next((trial for trial in self.trials if trial.id == self.to_dict()["recommended"]), None)
-        return Recommended(chosen, deployed.load(self.folder / "artifact")) if chosen else None
+        return (
+            Recommended(chosen, deployed.load(self.folder / "artifact", self.to_dict().get("artifact_digest")))
+            if chosen
+            else None
+        )
 
     def report(self, path: str | Path) -> Path:
         """Write the report to `path`; raises InputError where it is not an .html file."""

@@ -21,6 +21,7 @@ BASE = {
     "_child",
     "_files",
     "_printable",
+    "_reading",
     "_shape",
     "_signals",
 }

@@ -99,7 +99,7 @@ def test_a_class_of_somebody_elses_is_not_loaded_from_the_file(tmp_path: Path) -
     work = adopt(replace(samples.digits(rows=200), model=Odd(max_iter=50)))
     artifact = SklearnRuntime().export(work, tmp_path)
     assert verify(work, SklearnRuntime().open(artifact, Scenario()), work.rows.val.x) is None
-    with pytest.raises(InputError, match=r"holds stranger_estimator\.Odd, which is not scikit-learn's"):
+    with pytest.raises(InputError, match=r"holds stranger_estimator\.Odd, which is not on the list of types"):
         SklearnRuntime().open(replace(artifact, live=None), Scenario())
 
 

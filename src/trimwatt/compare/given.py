@@ -19,7 +19,6 @@ from trimwatt.compare.arms import CallableArm, FunctionArm, ModelArm, SessionArm
 from trimwatt.compare.command import CommandArm
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.runtime import deployed
-from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Request, Scenario
 from trimwatt.workload import Array, Rows, count, take
 
@@ -188,8 +187,7 @@ def _artifact(arm: Any, name: str, asked: Asked) -> tuple[Callable[[], SessionAr
     rows = input.rows_for_prediction(asked.data, model.manifest["input"])
     request: Request = asked.request or ("dict" if isinstance(rows, dict) else "array")
     scenario, few = Scenario(asked.batch_size, asked.threads, request), _few(rows, asked.seed)
-    artifact = Artifact(model.folder, model.manifest["runtime"], tuple(model.manifest["files"]))
-    return (lambda: SessionArm(artifact, scenario, few, name=name)), rows
+    return (lambda: SessionArm(model.artifact, scenario, few, name=name)), rows
 
 
 def load(folder: Path) -> deployed.Deployed:

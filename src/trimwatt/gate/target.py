@@ -23,7 +23,6 @@ from trimwatt.compare.statistics import Array
 from trimwatt.errors import InputError
 from trimwatt.gate import tree as trees
 from trimwatt.gate.config import Check, QualityFloor
-from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Request, Scenario
 
 _REQUEST_ROWS = 512
@@ -129,7 +128,7 @@ def _artifact(check: Check, tree: Path, name: str, stack: ExitStack) -> Target:
     rows = input.rows_for_prediction(tree / check.data, model.manifest["input"])
     request: Request = "dict" if isinstance(rows, dict) else "array"
     scenario = Scenario(check.batch_size, check.threads, request)
-    artifact = Artifact(model.folder, model.manifest["runtime"], tuple(model.manifest["files"]))
+    artifact = model.artifact
     few = {k: v[:_REQUEST_ROWS] for k, v in rows.items()} if isinstance(rows, dict) else rows[:_REQUEST_ROWS]
     arm = stack.enter_context(SessionArm(artifact, scenario, few, name=name))
     size = _size(check, tree) if check.files else artifact.size_bytes

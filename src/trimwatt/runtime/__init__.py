@@ -9,7 +9,7 @@ from typing import cast
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Runtime, Session
 
-__all__ = ["Artifact", "Runtime", "Session", "get", "names"]
+__all__ = ["Artifact", "Runtime", "Session", "get", "names", "needs_trust"]
 
 _OWN = {
     "onnxruntime": "onnxruntime:OnnxRuntime", "openvino": "openvino:OpenVino", "openvino-bf16": "openvino:OpenVinoBf16",
@@ -31,6 +31,11 @@ def get(name: str) -> Runtime:
     if plugin is None:
         raise InputError(f"runtime {name!r} is unknown; runtimes are {', '.join(names())}")
     return cast(Runtime, plugin.load()())
+
+
+def needs_trust(name: str) -> bool:
+    """Whether opening an artifact of this runtime can run code, as is assumed of one that does not say."""
+    return bool(getattr(get(name), "trusted", True))
 
 
 def _plugins() -> dict[str, EntryPoint]:

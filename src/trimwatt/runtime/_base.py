@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from trimwatt import _reading
+from trimwatt.errors import InputError
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Rows, Workload
 
@@ -18,7 +22,8 @@ class Artifact:
 
     files: names relative to folder, all that is needed outside trimwatt. columns: those it reads of named rows, None
     for all. classes: every label it can answer, None for values. live: sha256 of `folder/live.bin` where this run wrote
-    the object itself (see `trimwatt._handoff`); kept in memory only.
+    the object itself (see `trimwatt._handoff`); kept in memory only. digests: sha256 of each file where the folder may
+    come from elsewhere; None for files of this run.
     """
 
     folder: Path
@@ -27,6 +32,21 @@ class Artifact:
     live: str | None = field(default=None, repr=False)
     columns: tuple[str, ...] | None = None
     classes: tuple[Any, ...] | None = None
+    digests: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one of its files, read once and checked: what is opened must be what this returns.
+
+        Raises InputError for a file that is not listed, missing, reached by a link, or of another digest.
+        """
+        if name not in self.files:
+            raise InputError(f"{self.folder} does not list the file {name!r}; only listed files are opened")
+        data = _reading.read(self.folder, name)
+        if self.digests is not None and hashlib.sha256(data).hexdigest() != self.digests.get(name):
+            raise InputError(
+                f"{self.folder / name} is not the file that was handed over (its sha256 differs); copy the folder again"
+            )
+        return data
 
     @property
     def size_bytes(self) -> int:
@@ -50,10 +70,14 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """What runs artifacts. `forms`: the forms of model it exports as they are; others are lowered first."""
+    """What runs artifacts. `forms`: the forms of model it exports as they are; others are lowered first.
+
+    trusted: whether opening its files can run code, so that only trusted ones are opened (see `runtime.deployed`).
+    """
 
     name: str
     forms: frozenset[str]
+    trusted: bool
 
     def export(self, workload: Workload, folder: Path) -> Artifact:
         """Write the deployed model, preprocessing and decision included, into the existing `folder`."""

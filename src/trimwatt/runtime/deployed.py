@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import warnings
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trimwatt import _reading
 from trimwatt import runtime as runtimes
-from trimwatt.errors import InputError
+from trimwatt._child import reason as one_line
+from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.runtime._base import Artifact, Session
-from trimwatt.runtime._manifest import check_manifest
+from trimwatt.runtime._manifest import MANIFEST, SCHEMA, read_manifest
+from trimwatt.runtime.signature import is_valid, sign
 from trimwatt.scenario import Request, Scenario
 from trimwatt.workload import Array, Rows
 
-SCHEMA = "trimwatt/artifact/1"
-MANIFEST = "manifest.json"
+__all__ = ["MANIFEST", "SCHEMA", "Deployed", "load", "made_here", "read_manifest", "write"]
+
 _PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "skops", "torch")
+_PINNED = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def write(
@@ -53,7 +59,8 @@ def write(
             "recipe": recipe, "files": _copy(artifact, beside), "scenario": scenario.to_dict(), "figures": figures,
             "versions": _versions(), "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        (beside / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(_signed(manifest), indent=2, ensure_ascii=False) + "\n"
+        (beside / MANIFEST).write_text(text, encoding="utf-8")
         _put(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -64,11 +71,18 @@ def _copy(artifact: Artifact, folder: Path) -> dict[str, str]:
     digests = {}
     folder.mkdir(parents=True)
     for name in artifact.files:
-        target = _inside(folder, name)
+        target, content = _reading.inside(folder, name), artifact.content(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact.folder / name, target)
-        digests[name] = _sha256(target)
+        target.write_bytes(content)
+        digests[name] = hashlib.sha256(content).hexdigest()
     return digests
+
+
+def _signed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest, with a signature where opening the artifact can run code and there is a key to sign with."""
+    plain: dict[str, Any] = json.loads(json.dumps(manifest))
+    signature = sign(plain) if runtimes.needs_trust(plain["runtime"]) else None
+    return plain if signature is None else {**plain, "hmac": signature}
 
 
 def _put(beside: Path, folder: Path) -> None:
@@ -78,21 +92,6 @@ def _put(beside: Path, folder: Path) -> None:
         folder.rename(old)
     beside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The path of file `name` in `folder`; raises InputError for a name that would lead out of it."""
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
-        raise InputError(
-            f"the artifact names the file {name!r}, which does not stay inside its folder; it was not opened"
-        )
-    return folder / name
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(label: Any) -> Any:
@@ -112,12 +111,18 @@ def _versions() -> dict[str, str]:
 class Deployed:
     """An artifact that answers, in this process. Nothing of it is unpickled.
 
-    manifest: the content of manifest.json.
+    manifest: the content of manifest.json. digest: "sha256:..." of that file, by which the artifact can be pinned.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self.folder, self.manifest = folder, manifest
+    def __init__(self, folder: Path, manifest: dict[str, Any], digest: str) -> None:
+        self.folder, self.manifest, self.digest = folder, manifest, digest
         self._session: Session | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        """Its files for a runtime, each with the digest that it must have."""
+        files = self.manifest["files"]
+        return Artifact(self.folder, self.manifest["runtime"], tuple(files), digests=files)
 
     def open(self) -> Deployed:
         """Load the model into its runtime now rather than at the first prediction."""
@@ -130,21 +135,30 @@ class Deployed:
         rows: an array (n, ...) as the training rows were stored, or named columns as a dict of (n,) arrays or a pandas
         DataFrame. Raises InputError for rows that do not fit the manifest.
         """
-        return self._ready().predict(self._rows(rows))
+        return self._ask("predict", rows)
 
     def probabilities(self, rows: Any) -> Array:
         """Probabilities (n, k) in the order of `manifest["classes"]`; raises InputError for regression."""
         if self.manifest["classes"] is None:
             raise InputError("this artifact predicts values, which have no probabilities; use predict")
-        return self._ready().scores(self._rows(rows))
+        return self._ask("scores", rows)
+
+    def _ask(self, what: str, rows: Any) -> Array:
+        session, given = self._ready(), self._rows(rows)
+        try:
+            answer: Array = getattr(session, what)(given)
+        except TrimwattError:
+            raise
+        except Exception as error:  # what a runtime or an estimator raises, whatever its type
+            raise InputError(f"{self.folder} does not answer these rows: {one_line(error)}") from error
+        return answer
 
     def _ready(self) -> Session:
         if self._session is None:
             kept = self.manifest["scenario"]
             request: Request = "dict" if self.manifest["input"]["named"] else "array"
-            scenario = Scenario(kept["batch_size"], kept["threads"], request)
-            artifact = Artifact(self.folder, self.manifest["runtime"], tuple(self.manifest["files"]))
-            self._session = runtimes.get(artifact.runtime).open(artifact, scenario)
+            scenario = Scenario(kept["batch_size"], min(kept["threads"], _cores()), request)
+            self._session = _opened(self.artifact, scenario)
         return self._session
 
     def _rows(self, rows: Any) -> Rows:
@@ -197,33 +211,61 @@ def _array(rows: Any, described: dict[str, Any]) -> Array:
     return array.astype(dtype, copy=False)
 
 
-def load(folder: str | Path) -> Deployed:
+def load(folder: str | Path, trust: bool | str | None = None) -> Deployed:
     """Open the artifact in `folder` after its files were checked against the digests of its manifest.
 
-    Raises InputError where it is no artifact, a file is missing or changed, or a name leads out of the folder.
+    trust: for an artifact of a runtime that can run code (scikit-learn objects, TorchScript) and that was not made here
+    by this user: "sha256:...", the digest of its manifest as `optimize` printed it, or True to open it unseen, with a
+    warning. Raises InputError where it is no artifact, is not trusted, a file is missing or changed, or a name leads
+    out of the folder.
     """
     folder = Path(folder)
-    manifest = _read(folder)
-    for name, digest in manifest["files"].items():
-        path = _inside(folder, name)
-        if path.is_symlink() or not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{folder} lacks the file {name!r} that its manifest names; copy the whole folder")
-        if _sha256(path) != digest:
-            raise InputError(f"{path} is not the file that was handed over (its sha256 differs); copy the folder again")
-    return Deployed(folder, manifest)
+    manifest, digest = read_manifest(folder)
+    model = Deployed(folder, manifest, digest)
+    if doubt := _doubt(model, trust):
+        warnings.warn(doubt, stacklevel=2)
+    for name in model.artifact.files:
+        model.artifact.content(name)
+    return model
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise InputError(f"{folder} is no artifact: it has no {MANIFEST}; give the artifact folder of a study")
+def _doubt(model: Deployed, trust: bool | str | None) -> str | None:
+    """What is to be said of an artifact that is opened unseen; raises InputError for one that must not be opened."""
+    if isinstance(trust, str) and not _PINNED.fullmatch(trust):
+        raise InputError(f"trust is sha256: and 64 hexadecimal digits, or True, got {trust[:90]!r}")
+    if isinstance(trust, str) and trust != model.digest:
+        raise InputError(
+            f"{model.folder / MANIFEST} has the digest {model.digest}, not the pinned one; nothing was opened"
+        )
+    if isinstance(trust, str) or not runtimes.needs_trust(model.manifest["runtime"]) or made_here(model.manifest):
+        return None
+    what = f"{', '.join(model.manifest['files'])} in the runtime {model.manifest['runtime']}"
+    if trust is True:
+        return (
+            f"{model.folder} was not made here, and opening {what} can run code as you; once you have made sure of it, "
+            f"pin it: --trust {model.digest}"
+        )
+    raise InputError(
+        f"{model.folder} was not made here by you, and opening {what} can run code; add --trust sha256:... "
+        "(trust= in Python) with the digest that `trimwatt optimize` printed, or deploy an ONNX model of the study"
+    )
+
+
+def made_here(manifest: dict[str, Any]) -> bool:
+    """Whether this user's key signed the manifest."""
+    plain = {name: value for name, value in manifest.items() if name != "hmac"}
+    return is_valid(plain, manifest.get("hmac"))
+
+
+def _opened(artifact: Artifact, scenario: Scenario) -> Session:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        schema = manifest["schema"]
-        if schema == SCHEMA:
-            check_manifest(manifest)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is not readable as a manifest ({error}); copy the artifact again") from error
-    if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema!r}, this version reads {SCHEMA!r}; update trimwatt")
-    return dict(manifest)
+        return runtimes.get(artifact.runtime).open(artifact, scenario)
+    except (InputError, MissingExtra):
+        raise
+    except Exception as error:  # what a damaged file makes a runtime raise, whatever its type
+        raise InputError(f"{artifact.folder} cannot be opened: {one_line(error)}") from error
+
+
+def _cores() -> int:
+    """How many cores this process may use: more threads than these only wait."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,6 +22,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     forms = frozenset({"onnx"})
+    trusted = False
 
     def export(self, workload: Workload, folder: Path) -> Artifact:
         """Write `model.onnx`; raises TrialFailed where the model cannot be converted or joined."""
@@ -30,7 +31,10 @@ class OnnxRuntime:
         return Artifact(folder, self.name, (_FILE,))
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
-        return OnnxSession(framework.open_session(artifact.folder / artifact.files[0], scenario.threads))
+        """A session; files that may come from elsewhere are opened from the bytes whose digest was checked."""
+        own = artifact.digests is None
+        model = artifact.folder / _FILE if own else framework.self_contained(artifact.content(_FILE), artifact.content)
+        return OnnxSession(framework.open_session(model, scenario.threads))
 
 
 class OnnxSession:

@@ -33,6 +33,7 @@ class OpenVino:
 
     name = "openvino"
     forms = frozenset({"onnx"})
+    trusted = False
     precision = "f32"
 
     def export(self, workload: Workload, folder: Path) -> Artifact:
@@ -56,9 +57,10 @@ class OpenVino:
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
         """A session; raises TrialFailed where OpenVINO refuses the model."""
-        path = artifact.folder / _LABELS
-        labels = json.loads(path.read_text(encoding="utf-8")) if _LABELS in artifact.files else None
-        return OpenVinoSession(artifact.folder / _FILE, scenario, self.precision, labels)
+        labels = json.loads(artifact.content(_LABELS)) if _LABELS in artifact.files else None
+        own = artifact.digests is None
+        model = artifact.folder / _FILE if own else framework.self_contained(artifact.content(_FILE), artifact.content)
+        return OpenVinoSession(model, scenario, self.precision, labels)
 
 
 class OpenVinoBf16(OpenVino):
@@ -99,22 +101,22 @@ def _coded(workload: Workload) -> tuple[Workload, list[str] | None]:
 class OpenVinoSession:
     """An opened `model.onnx`. error_bound: how far answers may be from those of the framework it came from."""
 
-    def __init__(self, path: Path, scenario: Scenario, precision: str, labels: list[str] | None) -> None:
+    def __init__(self, model: Path | bytes, scenario: Scenario, precision: str, labels: list[str] | None) -> None:
         self._engine = _engine()
         self._core = self._engine.Core()
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise TrialFailed("this processor does not compute in bfloat16; use the runtime openvino")
-        self._path, self._rows, self._labels = path, scenario.batch_size, labels
+        self._model, self._rows, self._labels = model, scenario.batch_size, labels
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": scenario.threads,
             "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False,
         }  # fmt: skip
-        model = self._read()
-        self._names = [entry.get_any_name() for entry in model.inputs]
+        read = self._read()
+        self._names = [entry.get_any_name() for entry in read.inputs]
         self._asked = frozenset(self._names)
-        outputs = [entry.get_any_name() for entry in model.outputs]
+        outputs = [entry.get_any_name() for entry in read.outputs]
         self._wanted = "probability" if "probability" in outputs else "prediction"
-        quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+        quantized = any(node.get_type_name() == "FakeQuantize" for node in read.get_ops())
         self.error_bound = _HALF if precision == "bf16" else (_STEPS if quantized else _EXACT)
         self._compiled: dict[tuple[str, bool], Any] = {}
         self._request("prediction", True)
@@ -157,7 +159,7 @@ class OpenVinoSession:
 
     def _read(self) -> Any:
         try:
-            return self._core.read_model(self._path)
+            return self._core.read_model(self._model)
         except Exception as error:  # its errors are RuntimeError and bare C++ ones
             raise TrialFailed(f"OpenVINO cannot read the model: {_line(error)}") from error
 

@@ -16,13 +16,14 @@ from trimwatt.framework import decision
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.prepare import columns_read
 from trimwatt.framework.rows import from_request, to_frame
+from trimwatt.runtime import _skops
 from trimwatt.runtime._base import Artifact, Session
+from trimwatt.runtime._functions import detach
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Decide, Outputs, Prepare, Rows, Workload
 
 _LIVE, _FILE = "live.bin", "model.skops"
 _MOST_CODES = 100_000
-_TRUSTED = ("sklearn.", "numpy.", "trimwatt.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class SklearnRuntime:
 
     name = "sklearn"
     forms = frozenset({"sklearn"})
+    trusted = True
 
     def export(self, workload: Workload, folder: Path) -> Artifact:
         """Write `live.bin` and `model.skops`; raises TrialFailed for a model that is no scikit-learn estimator."""
@@ -50,7 +52,7 @@ class SklearnRuntime:
         predictor = _predictor(workload)
         digest = _handoff.write(predictor, folder / _LIVE)
         skops = require("skops.io", "sklearn", "Saving scikit-learn models without pickle")
-        skops.dump(predictor, folder / _FILE)
+        skops.dump(detach(predictor), folder / _FILE)
         return Artifact(folder, self.name, (_FILE,), digest)
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
@@ -59,7 +61,7 @@ class SklearnRuntime:
         if artifact.live is not None and live.is_file():
             predictor = _handoff.read(live, artifact.live)
         else:
-            predictor = _durable(artifact.folder / _FILE)
+            predictor = _durable(artifact.content(_FILE))
         return SklearnSession(predictor, scenario.threads)
 
 
@@ -71,16 +73,11 @@ def _predictor(workload: Workload) -> Predictor:
     )
 
 
-def _durable(path: Path) -> Any:
-    skops = require("skops.io", "sklearn", "Opening model.skops")
-    unknown = skops.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith(_TRUSTED)]
-    if foreign:
-        raise InputError(
-            f"{path.name} holds {foreign[0]}, which is not scikit-learn's, and is not loaded; open it in the study "
-            "that made it, or deploy the ONNX artifact"
-        )
-    return skops.load(path, trusted=unknown)
+def _durable(data: bytes) -> Predictor:
+    predictor = _skops.read(data, _FILE)
+    if not isinstance(predictor, Predictor):
+        raise InputError(f"{_FILE} holds {type(predictor).__name__}, which is no predictor of trimwatt")
+    return predictor
 
 
 class SklearnSession:

@@ -29,6 +29,7 @@ class TorchRuntime:
 
     name = "torch"
     forms = frozenset({"torch"})
+    trusted = True
 
     def export(self, workload: Workload, folder: Path) -> Artifact:
         """Write `live.bin`, and `model.pt` with `rule.json` and `prepare.onnx`, or only weights where tracing fails.
@@ -49,7 +50,7 @@ class TorchRuntime:
         live = artifact.folder / LIVE
         if artifact.live is not None and live.is_file():
             return TorchSession(_handoff.read(live, artifact.live), scenario.threads)
-        return TorchSession(_opened(artifact.folder), scenario.threads)
+        return TorchSession(_opened(artifact), scenario.threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,22 +88,24 @@ def _durable(workload: Workload, texts: frozenset[str], folder: Path) -> tuple[s
     return (PROGRAM, RULE, PREPARE)
 
 
-def _opened(folder: Path) -> _Live:
+def _opened(artifact: Artifact) -> _Live:
     """What `_durable` wrote."""
-    if not (folder / PROGRAM).is_file():
+    if PROGRAM not in artifact.files:
         raise InputError(
-            f"{folder} holds weights only, since the network could not be traced; load {WEIGHTS} into the module that "
-            "made it"
+            f"{artifact.folder} holds weights only, since the network could not be traced; load {WEIGHTS} into the "
+            "module that made it"
         )
-    rule = json.loads((folder / RULE).read_text(encoding="utf-8"))
+    from trimwatt.framework import onnx
+
+    rule, listed = json.loads(artifact.content(RULE)), PREPARE in artifact.files
     decide = rule["decide"] and Decide(tuple(rule["decide"][0]), *rule["decide"][1:])
     classes = None if rule["classes"] is None else tuple(rule["classes"])
     columns = None if rule["class_columns"] is None else tuple(rule["class_columns"])
     none = Split(np.empty((0, 0)), np.empty(0))
+    prepare = _Prepare(onnx.self_contained(artifact.content(PREPARE), artifact.content)) if listed else None
     workload = Workload(
-        Data(none, none, none, classes=classes), model=script.load(folder / PROGRAM), form="torch", decide=decide,
-        outputs=rule["outputs"], class_columns=columns,
-        prepare=_Prepare(folder / PREPARE) if (folder / PREPARE).is_file() else None,
+        Data(none, none, none, classes=classes), model=script.load(artifact.content(PROGRAM), PROGRAM), form="torch",
+        decide=decide, outputs=rule["outputs"], class_columns=columns, prepare=prepare,
     )  # fmt: skip
     return _Live(workload, frozenset(rule["texts"]))
 
@@ -110,9 +113,9 @@ def _opened(folder: Path) -> _Live:
 class _Prepare:
     """Preprocessing read back from its file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: bytes) -> None:
         runtime = require("onnxruntime", "onnx", "Preprocessing of a delivered PyTorch model")
-        self._model = path.read_bytes()
+        self._model = model
         self._session = runtime.InferenceSession(self._model, providers=["CPUExecutionProvider"])
         self._names = [entry.name for entry in self._session.get_inputs()]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trimwatt.runtime.deployed import read_manifest
 from trimwatt.study import deliver
 from trimwatt.study import folder as folders
 from trimwatt.study.engine import Engine, Found
@@ -31,6 +32,8 @@ def conclude(engine: Engine, found: Found, pages: Pages | None) -> tuple[Summary
     summary = plain(summarize(engine, found))
     artifact = deliver.hand_over(engine, found, summary)
     summary["artifact"] = artifact and artifact.name
+    # by which the artifact can be pinned where this user's key is not at hand
+    summary["artifact_digest"] = artifact and read_manifest(artifact)[1]
     write = pages(summary, engine.folder) if pages is not None else _nothing
     before = ledger.meter.mark()
     with ledger.booking("report", None, "report, model card and study.json"):

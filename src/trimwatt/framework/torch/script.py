@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimwatt.errors import InputError
+from trimwatt.framework.torch import script_check
 from trimwatt.framework.torch.run import evaluated, example, forward
 from trimwatt.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
-
-# operators that a network does not need and that reach files
-_REFUSED = ("aten::save", "aten::load", "aten::from_file", "prim::PythonOp", "prim::CallFunction")
 
 
 @contextmanager
@@ -42,22 +41,30 @@ def save(workload: Workload, path: Path) -> bool:
                 np.allclose(forward(program, part), forward(module, part), 1e-4, 1e-5) for part in (rows, rows[:1])
             )
             if same:
-                torch.jit.save(program, str(path))
+                written = io.BytesIO()
+                torch.jit.save(program, written)
+                # what could not be opened again is not handed over
+                load(written.getvalue(), path.name)
+                path.write_bytes(written.getvalue())
     except Exception:  # tracing raises anything; what cannot be traced is handed over as weights
         return False
     return same
 
 
-def load(path: Path) -> nn.Module:
-    """Open what `save` wrote; raises InputError for a program with operators that no network needs."""
+def load(data: bytes, name: str) -> nn.Module:
+    """Open what `save` wrote, the content of file `name`.
+
+    Raises InputError for a program that does or holds what no network needs, before anything of it runs.
+    """
     import torch
 
-    with _quiet():
-        program: Any = torch.jit.load(str(path), map_location="cpu")
-    kinds = {node.kind() for node in _nodes(program.inlined_graph)}
-    foreign = sorted(kind for kind in kinds if kind in _REFUSED or not kind.startswith(("aten::", "prim::")))
-    if foreign:
-        raise InputError(f"{path.name} uses {foreign[0]}, which no exported network does; it was not run")
+    safe = script_check.inspected(data, name)
+    try:
+        with _quiet():
+            program: Any = torch.jit.load(io.BytesIO(safe), map_location="cpu")
+    except Exception as error:  # torch's reader raises RuntimeError and more
+        raise InputError(f"{name} cannot be read by this version of PyTorch; make the artifact again") from error
+    script_check.check_kinds({node.kind() for node in _nodes(program.inlined_graph)}, name)
     return program  # type: ignore[no-any-return]
 
 
