@@ -20,12 +20,12 @@ from trimwatt import runtime as runtimes
 from trimwatt._child import reason as one_line
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.runtime._base import Artifact, Session
-from trimwatt.runtime._manifest import MANIFEST, SCHEMA, read_manifest
+from trimwatt.runtime._manifest import MANIFEST as MANIFEST
+from trimwatt.runtime._manifest import SCHEMA
+from trimwatt.runtime._manifest import read_manifest as read_manifest
 from trimwatt.runtime.signature import is_valid, sign
 from trimwatt.scenario import Request, Scenario
 from trimwatt.workload import Array, Rows
-
-__all__ = ["MANIFEST", "SCHEMA", "Deployed", "load", "made_here", "read_manifest", "write"]
 
 _PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "skops", "torch")
 _PINNED = re.compile(r"sha256:[0-9a-f]{64}")
