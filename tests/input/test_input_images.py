@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from trimwatt.errors import InputError
-from trimwatt.input import archive, load
+from trimwatt.input import archive, describe, load, pixels, rows_for_prediction
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -80,14 +80,90 @@ def test_grey_stays_grey_and_a_mixture_is_colour(tmp_path: Path) -> None:
     assert mixed.train.x.shape[1:] == (7, 9, 3)  # type: ignore[union-attr]
 
 
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
-    files = {}
-    for number, name in enumerate(_files()):
-        out = io.BytesIO()
-        Image.fromarray(np.full((7, 9), 256 * (100 + number) + 17, dtype=np.uint16)).save(out, "PNG")
-        files[name] = out.getvalue()
+def _saved(pixels: Any, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.asarray(pixels)).save(out, kind, **options)
+    return out.getvalue()
+
+
+def _deep(low: int, high: int, step: int = 1) -> dict[str, bytes]:
+    rng = np.random.default_rng(low)
+    return {name: _saved((rng.integers(low, high, (7, 9)) * step).astype(np.uint16)) for name in _files()}
+
+
+def test_sixteen_bits_are_kept_where_they_are_used(tmp_path: Path) -> None:
+    files = _deep(1500, 1600)
     data, _ = load(_put(tmp_path / "deep", files, True))
-    assert data.train.x.dtype == np.uint8 and set(np.unique(data.train.x)) < set(range(100, 160))  # type: ignore[union-attr]
+    x = np.asarray(data.train.x)
+    assert x.dtype == np.uint16 and len(np.unique(x)) == 100
+    assert data.warnings == ("images keep their 16 bits: 100 grey levels are used",)
+    again = rows_for_prediction(_put(tmp_path / "deep", files, True), describe(data))
+    assert np.asarray(again).dtype == np.uint16 and sorted(map(bytes, again)) == sorted(  # type: ignore[arg-type]
+        bytes(row) for split in (data.train, data.val, data.test) for row in np.asarray(split.x)
+    )
+
+
+@pytest.mark.parametrize("step", [1, 257])
+def test_eight_bits_in_sixteen_are_eight(tmp_path: Path, step: int) -> None:
+    data, _ = load(_put(tmp_path / "set", _deep(0, 256, step), True))
+    plain, _ = load(
+        _put(
+            tmp_path / "set8",
+            {n: _saved((_pixels(c) // step).astype(np.uint8)) for n, c in _deep(0, 256, step).items()},
+            True,
+        )
+    )
+    np.testing.assert_array_equal(data.train.x, plain.train.x)
+    assert np.asarray(data.train.x).dtype == np.uint8 and data.warnings == ()
+    kept = describe(data)
+    again = rows_for_prediction(_put(tmp_path / "more", _deep(0, 200, step), True), kept)
+    assert np.asarray(again).max() == 199
+    if step == 1:
+        with pytest.raises(InputError, match=r"levels up to 59\d, the model was made with levels up to 255"):
+            rows_for_prediction(_put(tmp_path / "wide", _deep(0, 600), True), kept)
+
+
+def _pixels(content: bytes) -> Any:
+    return np.asarray(Image.open(io.BytesIO(content))).astype(np.uint16)
+
+
+def test_deep_images_among_others_say_what_was_done(tmp_path: Path) -> None:
+    mixed = {**_deep(1000, 2000), "a/z.png": _encoded(1, "L")}
+    data, _ = load(_put(tmp_path / "grey", mixed, True))
+    assert np.asarray(data.train.x).dtype == np.uint16
+    assert "1 images of 8 bits are among them, their levels taken 257 times" in data.warnings
+    colour, _ = load(_put(tmp_path / "colour", {**_deep(1000, 2000), "a/z.png": _encoded(1)}, True))
+    assert np.asarray(colour.train.x).dtype == np.uint8
+    assert any("60 grey images of 16 bits are among colour ones: 9" in warning for warning in colour.warnings)
+
+
+def test_images_are_turned_as_their_files_say(tmp_path: Path) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    upright, files = np.arange(63, dtype=np.uint8).reshape(7, 9), _files(mode="L")
+    files["a/000.png"] = _saved(np.rot90(upright), exif=tag)
+    data, _ = load(_put(tmp_path / "set", files, True))
+    assert any(
+        np.array_equal(row, upright) for split in (data.train, data.val, data.test) for row in np.asarray(split.x)
+    )
+    assert data.warnings == ("1 images were turned as their EXIF orientation says",)
+
+
+def test_modes_of_every_kind_become_the_same_pixels(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 2, (7, 9), dtype=np.uint8) * 255
+    image = Image.fromarray(grey)
+    modes = {mode: image.convert(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK")}
+    for mode, made in modes.items():
+        out = io.BytesIO()
+        made.save(out, "TIFF")
+        values = pixels.read(out.getvalue(), mode, ("TIFF",)).values
+        np.testing.assert_array_equal(values if values.ndim == 2 else values[:, :, 0], grey, err_msg=mode)
+
+
+def test_a_broken_image_is_told_without_addresses(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        load(_put(tmp_path / "set", {**_files(), "b/bad.jpg": b"not a picture"}, True))
+    assert "0x" not in str(refused.value) and "cannot identify image file" in str(refused.value)
 
 
 def test_what_is_no_image_is_left_out_and_told(tmp_path: Path) -> None:

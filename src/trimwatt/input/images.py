@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,10 +11,10 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError
-from trimwatt.input import archive, cells
+from trimwatt.input import archive, cells, pixels
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.arrays import refuse_columns
-from trimwatt.input.checks import check_fits, check_sides, listed, shown
+from trimwatt.input.checks import check_fits, listed, shown
 from trimwatt.workload import Array
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"])
@@ -30,7 +28,6 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
-_GREY = frozenset(["1", "L", "LA", "I;16", "I;16B", "I;16L", "I"])
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class _Place:
 
 
 def source(path: Path, options: Options, name: str) -> Source:
-    """Images `(n, h, w)` where all are grey, else `(n, h, w, 3)`, uint8, labelled by folder.
+    """Images `(n, h, w)` where all are grey, else `(n, h, w, 3)`, labelled by folder.
 
     Raises InputError for images of different or absurd sizes, unreadable ones, and folders without classes.
     """
@@ -51,13 +48,15 @@ def source(path: Path, options: Options, name: str) -> Source:
     with archive.opened(path) as files:
         images, notes = _only_images(files, path.name)
         places, more = _placed(images, path.name)
-        x = decode([(place.file, files[place.file]) for place in places], path.name)
+        decoded = decode([(place.file, files[place.file]) for place in places], path.name)
+    x = decoded.x
     labels = cells.text(place.label for place in places)
     which = np.array([place.split for place in places])
     parts = {split: Part(x[which == split], labels[which == split]) for split in dict.fromkeys(which.tolist())}
     if set(parts) == {"all"}:
         parts = {"all": Part(x, labels)}
-    return Source(parts, "image", name, "the class folder", (*notes, *more))
+    derive = {} if decoded.divide is None else {"levels": {"kind": "depth", "divide": decoded.divide}}
+    return Source(parts, "image", name, "the class folder", (*notes, *more, *decoded.notes), derive)
 
 
 def _only_images(files: Iterable[str], name: str) -> tuple[list[str], list[str]]:
@@ -101,69 +100,78 @@ def _unwrapped(parts: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         parts = {file: path[1:] for file, path in parts.items()}
 
 
-def decode(files: list[tuple[str, Callable[[], bytes]]], name: str, size: tuple[int, int] | None = None) -> Array:
-    """Images as one uint8 array in the order given; `size` (width, height): what all must have."""
+def decode(
+    files: list[tuple[str, Callable[[], bytes]]], name: str, size: tuple[int, int] | None = None,
+    divide: int | None = None,
+) -> Decoded:  # fmt: skip
+    """Images as one array in the order given: uint8, or uint16 where grey ones use more than 8 bits.
+
+    size: (width, height) that all must have. divide: what 16-bit levels are divided by to be 8 bits, 0 for those that
+    are kept, as these images' training settled it; None settles it by the images themselves.
+    """
     require("PIL", "images", "Reading images")
-    decoded: list[Array] = []
-    first_name, greys = files[0][0], 0
-    for file, read in files:
-        pixels, grey = _pixels(read(), f"{name}: {shown(file)}")
-        greys += grey
-        found = (pixels.shape[1], pixels.shape[0])
+    read: list[pixels.Picture] = []
+    first_name = files[0][0]
+    for file, content in files:
+        picture = pixels.read(content(), f"{name}: {shown(file)}", _FORMATS)
+        found = (picture.values.shape[1], picture.values.shape[0])
         if size is None:
             size = found
-            check_fits(len(files) * pixels.shape[0] * pixels.shape[1] * 3 * 2, name)
+            check_fits(len(files) * found[0] * found[1] * 3 * 2, name)
         if found != size:
-            other = f"{shown(first_name)} is" if decoded else "the model takes"
+            other = f"{shown(first_name)} is" if read else "the model takes"
             raise InputError(
                 f"{name}: {other} {size[0]} x {size[1]} pixels, {shown(file)} {found[0]} x {found[1]}; "
                 "all images need one size; resize them"
             )
-        decoded.append(pixels)
-    return _stacked(decoded, all_grey=greys == len(files))
+        read.append(picture)
+    return _stacked(read, name, divide)
 
 
-def _stacked(decoded: list[Array], all_grey: bool) -> Array:
-    height, width = decoded[0].shape[:2]
-    result = np.empty((len(decoded), height, width) if all_grey else (len(decoded), height, width, 3), np.uint8)
-    for number, pixels in enumerate(decoded):
-        result[number] = pixels if all_grey or pixels.ndim == 3 else pixels[:, :, None]
-    return result
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images `(n, h, w)` or `(n, h, w, 3)`, what their levels were divided by (see `decode`), and what to tell."""
+
+    x: Array
+    divide: int | None
+    notes: tuple[str, ...] = ()
 
 
-def _pixels(data: bytes, what: str) -> tuple[Array, bool]:
-    """Pixels `(h, w)` or `(h, w, 3)` as uint8, and whether the image is grey."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                check_sides(image.height, image.width, what)
-                return _converted(image)
-        except InputError:
-            raise
-        except Exception as error:
-            reason = shown(str(error), 80) or type(error).__name__
-            raise InputError(f"{what} is not a readable image ({reason}); mend or remove it") from error
-
-
-def _converted(image: Any) -> tuple[Array, bool]:
-    if image.mode == "F":
-        raise ValueError("its pixels are floats; save them with 8 bits")
-    if image.mode not in _GREY:
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), False
-    if image.mode.startswith("I"):
-        return (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8), True
-    return np.asarray(image if image.mode == "L" else image.convert("L")), True
+def _stacked(read: list[pixels.Picture], name: str, divide: int | None) -> Decoded:
+    grey, deep = all(picture.values.ndim == 2 for picture in read), [p for p in read if p.values.dtype == np.uint16]
+    notes = pixels.notes(read)
+    if deep and divide is None:
+        divide = pixels.divisor([picture.values for picture in deep])
+    kept = grey and divide == 0
+    if deep and not grey and divide == 0:
+        levels = pixels.levels(deep)
+        notes = (*notes, f"{len(deep)} grey images of 16 bits are among colour ones: {levels} of their levels became "
+                 f"{len(np.unique(np.concatenate([np.unique(p.values // 257) for p in deep])))}")  # fmt: skip
+        divide = 257
+    height, width = read[0].values.shape[:2]
+    dtype = np.uint16 if kept else np.uint8
+    x = np.empty((len(read), height, width) if grey else (len(read), height, width, 3), dtype)
+    for number, picture in enumerate(read):
+        values = pixels.of_depth(picture.values, kept, divide, name)
+        x[number] = values if grey or values.ndim == 3 else values[:, :, None]
+    if kept:
+        notes = (*notes, f"images keep their 16 bits: {pixels.levels(deep)} grey levels are used")
+        if len(deep) < len(read):
+            notes = (*notes, f"{len(read) - len(deep)} images of 8 bits are among them, their levels taken 257 times")
+    return Decoded(x, divide if deep or kept else None, notes)
 
 
-def flat(path: Path, size: tuple[int, int], grey: bool) -> Array:
-    """All images below `path` by sorted path, for prediction: `(n, h, w)` if `grey`, else `(n, h, w, 3)`."""
+def flat(path: Path, size: tuple[int, int], grey: bool, dtype: np.dtype[Any], divide: int | None) -> Array:
+    """All images below `path` by sorted path, for prediction: `(n, h, w)` if `grey`, else `(n, h, w, 3)`.
+
+    dtype, divide: of the images a model was made with.
+    """
     with archive.opened(path) as files:
         images, _ = _only_images(files, path.name)
-        x = decode([(file, files[file]) for file in images], path.name, size)
+        settled = 0 if dtype == np.uint16 else 257 if divide is None else divide
+        x = decode([(file, files[file]) for file in images], path.name, size, settled).x
     if grey and x.ndim == 4:
         raise InputError(f"{path.name} holds colour images; the model takes grey ones; convert them")
+    if dtype == np.uint16 and x.dtype == np.uint8:
+        x = x.astype(np.uint16) * 257
     return x if grey or x.ndim == 4 else np.repeat(x[..., None], 3, axis=3)

@@ -177,7 +177,7 @@ def _is_float(cell: str) -> bool:
 def _array(source: Any, manifest_input: Mapping[str, Any]) -> Array:
     shape, dtype = tuple(manifest_input["shape"]), np.dtype(manifest_input["dtype"])
     name = source.name if isinstance(source, Path) else "data"
-    x = _stored(source, shape, dtype)
+    x = _stored(source, manifest_input, shape, dtype)
     if x.ndim == len(shape) + 1 and x.shape[1:] != shape and "layout" in manifest_input.get("derive", {}):
         x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     if x.shape[1:] != shape or len(x) == 0:
@@ -186,7 +186,7 @@ def _array(source: Any, manifest_input: Mapping[str, Any]) -> Array:
     return _cast(x, dtype, name)
 
 
-def _stored(source: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def _stored(source: Any, manifest_input: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if isinstance(source, Mapping):
         return arrays.as_array(source.get("x"), "the dict's x")
     if not isinstance(source, Path):
@@ -197,7 +197,7 @@ def _stored(source: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if low.endswith((*_TABLES, ".parquet")) and len(shape) == 1:
         return _matrix(source, shape[0])
     if source.is_dir() or low.endswith(".zip") or Path(low).suffix in images.SUFFIXES:
-        return _images(source, shape, dtype)
+        return _images(source, shape, dtype, manifest_input.get("derive", {}).get("levels", {}).get("divide"))
     raise InputError(
         f"{source.name} is of no kind the model takes; an .npz with key x, or images for images, is allowed"
     )
@@ -221,13 +221,13 @@ def _matrix(path: Path, width: int) -> Array:
     return np.column_stack(list(raw.columns.values()))
 
 
-def _images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    if dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,), (1,)):
+def _images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], divide: int | None) -> Array:
+    if dtype not in (np.uint8, np.uint16) or len(shape) not in (2, 3) or shape[2:] not in ((), (3,), (1,)):
         raise InputError(
             f"{path.name} holds image files; the model takes {dtype} arrays {shape}; give an .npz with key x"
         )
     grey = len(shape) == 2 or shape[2] == 1
-    x = images.flat(path, (shape[1], shape[0]), grey)
+    x = images.flat(path, (shape[1], shape[0]), grey, dtype, divide)
     return x[..., None] if len(shape) == 3 and grey else x
 
 

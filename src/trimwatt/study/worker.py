@@ -12,7 +12,7 @@ from trimwatt import _handoff, framework, runtime, technique
 from trimwatt._child import peak_rss_bytes, reason
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
-from trimwatt.framework import onnx
+from trimwatt.framework import finite, onnx
 from trimwatt.framework.prepare import columns_read
 from trimwatt.meter import attribute, pick
 from trimwatt.runtime import verify
@@ -140,6 +140,9 @@ def _detach(workload: Workload, path: Path) -> Handle:
 
 def _export(workload: Workload, kind: Any, folder: Path) -> tuple[Artifact, Workload]:
     lowered = workload if workload.form in kind.forms else onnx.lower(workload)
+    for stage in (workload, lowered):
+        if unfinite := finite.find_unfinite(stage):
+            raise TrialFailed(unfinite)
     # not its parents: where the user has removed the study's folder, it is not made again
     folder.mkdir(exist_ok=True)
     artifact, answers = kind.export(lowered, folder), lowered.answers or None

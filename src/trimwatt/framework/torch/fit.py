@@ -97,6 +97,8 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks
     """
     import torch
 
+    from trimwatt.framework.torch.reached import zero_unreached
+
     hooks = hooks or Hooks()
     module: nn.Module = copied(workload.model)
     if hooks.prepare is not None:
@@ -113,7 +115,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks
         held_rows = Rows(workload, held, criterion)
         some = held_rows.batches(64)[0].x
         regularise.check_mixup(plan.mixup, some, hooks)
-        with regularise.dropping(module, plan.dropout, some[:2]):
+        with regularise.dropping(module, plan.dropout, some[:2]), zero_unreached(module, some[:2]):
             run.train(Rows(workload, learned, criterion), held_rows, from_scratch)
         _laid_out_(module.eval(), torch.contiguous_format)
         return unscaled(module, criterion.scale, some) if criterion.scale else module

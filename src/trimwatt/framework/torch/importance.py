@@ -44,19 +44,22 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
     """
     import torch
 
+    from trimwatt.framework.torch.reached import zero_unreached
+
     module: nn.Module = copied(workload.model).eval()
     module.requires_grad_(True)
     total = {group.layer: torch.zeros(group.channels) for group in found if _read(group)}
     batches = 0
-    for loss in losses(workload, module):
-        if not math.isfinite(loss.item()):
-            raise TrialFailed(f"the loss on training rows is {loss.item():g}, so no channel's importance can be told")
-        module.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        batches += 1
-        for group in found:
-            if group.layer in total:
-                total[group.layer] += _once(module, group, kind)
+    with zero_unreached(module, example(workload)):
+        for loss in losses(workload, module):
+            if not math.isfinite(loss.item()):
+                raise TrialFailed(f"the loss on training rows is {loss.item():g}; no channel's importance can be told")
+            module.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            batches += 1
+            for group in found:
+                if group.layer in total:
+                    total[group.layer] += _once(module, group, kind)
     return {name: value / max(1, batches) for name, value in total.items()}
 
 
