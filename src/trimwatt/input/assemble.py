@@ -28,13 +28,14 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
     _check_alike(source.parts)
     raw = {name: part.y for name, part in source.parts.items()}
     targets, classes, task = target.encode(raw, options.task, source.target)
+    chosen = target.announce_choice(raw, task, source.target) if options.task == "auto" else ()
     splits, notes, places = split.complete(source.parts, targets, classes is not None, options.seed, options.val_from)
     data = Data(
         **splits,
         kind=source.kind,
         classes=classes,
         name=source.name,
-        warnings=(*source.warnings, *notes),
+        warnings=(*source.warnings, *chosen, *notes),
         derive=source.derive,
         unlabelled=source.unlabelled,
         original=_original(source, places),

@@ -41,6 +41,25 @@ def encode(parts: Mapping[str, Array], task: str, name: str) -> tuple[dict[str, 
     return {part: _codes(y, code) for part, y in flat.items()}, classes, "classification"
 
 
+def announce_choice(parts: Mapping[str, Array], task: Task, name: str) -> tuple[str, ...]:
+    """What to tell of a task that was chosen for whole numbers, with the option that chooses the other.
+
+    Two values, and codes from 0 on of few classes, are classes without a word.
+    """
+    whole = np.concatenate([_flat(np.asarray(y), name) for y in parts.values()])
+    if whole.dtype == object or not np.array_equal(whole, np.round(whole)):
+        return ()
+    values = np.unique(whole)
+    span = f"{name} holds {len(values)} whole numbers from {int(values[0])} to {int(values[-1])}"
+    if task == "regression":
+        few = len(values) * _LEAST_ROWS_A_CLASS <= 2 * len(whole)
+        return (f"{span}, taken as values; --task classification takes each as a class",) if few else ()
+    codes = len(values) <= _FEW_CLASSES and np.array_equal(values, np.arange(len(values)))
+    if codes or len(values) <= 2:
+        return ()
+    return (f"{span}, each taken as a class; --task regression predicts the number",)
+
+
 def _codes(y: Array, code: dict[Any, int]) -> Array:
     return np.fromiter((code[_label(value)] for value in y.tolist()), dtype=np.int64, count=len(y))
 
