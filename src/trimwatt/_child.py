@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from trimwatt.errors import TrimwattError
+from trimwatt.host import keeper
+from trimwatt.host.counting import Keeping
 
 _PR_SET_PDEATHSIG = 1
 # bytes in which the fork server says when it was ready
@@ -77,9 +79,19 @@ def serve(connection: Connection, handler: str, args: tuple[Any, ...]) -> None:
 def fresh(fd: int) -> None:
     """Entry of a fresh interpreter: the first message says where to import from and what to serve."""
     connection = Connection(fd)
-    parent, path, handler, arguments = connection.recv()
+    parent, *given = connection.recv()
+    _begin(connection, parent, *given)
+
+
+def _begin(
+    connection: Connection, parent: int, path: list[str], handler: str, arguments: bytes, keeping: Keeping | None
+) -> None:
+    """Serve until the parent has no more to ask. keeping: how what is started here is counted and ended, if it is."""
     end_with_parent(parent)
     sys.path[:] = path
+    if keeping is not None:
+        keeper.stand_above(keeping)
+    connection.send(("ok", os.getpid()))
     serve(connection, handler, pickle.loads(arguments))  # noqa: S301 - from the parent, over a private socket
 
 
@@ -119,10 +131,8 @@ def _forked(fd: int, server: int) -> None:
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
         connection = Connection(fd)
-        _, path, handler, arguments = connection.recv()
-        end_with_parent(server)
-        sys.path[:] = path
-        serve(connection, handler, pickle.loads(arguments))  # noqa: S301 - from the parent, over a private socket
+        _, *given = connection.recv()
+        _begin(connection, server, *given)
         code = 0
     finally:
         os._exit(code)

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from trimwatt._child import READY
 from trimwatt._lookup import package_folder, search_path
 from trimwatt.errors import TrialFailed, TrialStopped
+from trimwatt.host import counting
 from trimwatt.units import seconds, size
 
 
@@ -66,8 +67,16 @@ class _Fresh:
         return self.process.wait()
 
 
+class Forks(Protocol):
+    """What forks a worker that serves the other end of a socket, and waits for it."""
+
+    def fork(self, fd: int) -> int: ...
+
+    def wait(self, pid: int) -> int: ...
+
+
 class _Forked:
-    def __init__(self, server: ForkServer, fd: int) -> None:
+    def __init__(self, server: Forks, fd: int) -> None:
         self.server = server
         self.pid = server.fork(fd)
 
@@ -132,12 +141,13 @@ class Child:
     """A process that serves `handler`, "package.module:function": function(*args) returns what answers messages.
 
     server: the fork server to come from; None starts a fresh interpreter. memory_limit_bytes: resident memory beyond
-    which it is killed while it works. Raises TrialFailed where the handler cannot be built within timeout_s seconds.
+    which it is killed while it works. kept: with a process above it that counts all that it starts and ends that with
+    it. Raises TrialFailed where the handler cannot be built within timeout_s seconds.
     """
 
     def __init__(
-        self, handler: str, args: tuple[Any, ...] = (), *, server: ForkServer | None = None,
-        memory_limit_bytes: float | None = None, timeout_s: float = 120.0,
+        self, handler: str, args: tuple[Any, ...] = (), *, server: Forks | None = None,
+        memory_limit_bytes: float | None = None, timeout_s: float = 120.0, kept: bool = False,
     ) -> None:  # fmt: skip
         self.memory_limit_bytes = memory_limit_bytes
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
@@ -148,9 +158,12 @@ class Child:
         self.pid = self._launched.pid
         self._connection = Connection(ours.detach())
         self._closed = False
+        keeping = counting.keeping() if kept else None
+        self._ending = signal.SIGKILL if keeping is None else signal.SIGTERM
         try:
             # what cannot be pickled must not leave the process behind either
-            self._send(pickle.dumps((os.getpid(), search_path(), handler, dumps(args))))
+            self._send(pickle.dumps((os.getpid(), search_path(), handler, dumps(args), keeping)))
+            self.pid = self._reply(timeout_s)
             self._reply(timeout_s)
         except BaseException:
             self.close()
@@ -206,11 +219,11 @@ class Child:
         return f"the process {how}" + (f": {last[0][:300]}" if last else "")
 
     def close(self) -> None:
-        """Kill the process and wait for it; nothing is left behind."""
+        """End the process and wait for it; nothing is left behind, and where it is kept nothing that it started."""
         if self._closed:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self._launched.pid, self._ending)
         self._launched.exit_code()
         self._release()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from simulated_host import Host, SimulatedArm
 from trimwatt.compare._base import Block
 from trimwatt.compare.arms import CallableArm
 from trimwatt.compare.comparer import compare, screen, self_test
+from trimwatt.compare.finals import finals
 from trimwatt.compare.pairing import size_block, warm_up
 from trimwatt.compare.plan import Plan
 from trimwatt.compare.result import SelfTest, verdict
 from trimwatt.compare.statistics import Interval
+from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.meter import cpu_model
 from trimwatt.meter.fake import Clock, FakeMeter
+from trimwatt.report import comparison
 
 TWO_CORES = Plan(cores=frozenset({0, 1}))
 
@@ -231,6 +235,46 @@ def test_the_gross_figure_counts_the_wait() -> None:
     assert found.gross["value"] > 1.05
     assert found.a.energy is not None
     assert found.a.energy.origin == "estimated"
+
+
+class Told(SimulatedArm):
+    """An arm whose blocks say what of their processes was not counted, and how long they took."""
+
+    def __init__(self, *given: Any, uncounted: str | None = None, gross_j: float | None = None) -> None:
+        super().__init__(*given)
+        self.uncounted, self.gross_j = uncounted, gross_j
+
+    def run(self, count: int) -> Block:
+        block = super().run(count)
+        gross = None if self.gross_j is None else Energy(self.gross_j * count, 0.0, self.gross_j * count, "estimated")
+        return replace(block, uncounted=self.uncounted, counted="polling", gross=gross)
+
+
+def test_where_processes_were_not_counted_nothing_is_claimed() -> None:
+    host = Host(0, episodes=False, spikes=0.0, sigma=0.001)
+    arms = [Told(host, 1e-4, "a", uncounted="it left x running"), Told(host, 3e-4, "b")]
+    found = compare(arms[0], arms[1], _rng(), TWO_CORES)
+    assert found.ratio == pytest.approx(1 / 3, rel=0.02)
+    assert (found.verdict, found.uncounted) == ("inconclusive", ("a: it left x running",))
+    assert "nothing is claimed: a: it left x running" in found.warnings[0]
+    assert any("a lower bound" in warning for warning in found.warnings)
+    assert found.to_dict()["uncounted"] == ["a: it left x running"]
+    assert found.to_dict()["a"]["counted"] == "polling"
+    many = finals(arms, _rng(), TWO_CORES)
+    assert [pair.verdict for pair in many.pairs.values()] == ["inconclusive"]
+
+
+@pytest.mark.parametrize(("a", "b", "said"), [(1.7, 1.0, True), (1.0, 1.0, False), (0.5, 1.0, False)])
+def test_a_verdict_that_the_gross_ratio_contradicts_says_so(a: float, b: float, said: bool) -> None:
+    host = Host(0, episodes=False, spikes=0.0, sigma=0.001)
+    for costs, expected, how in (((1e-4, 3e-4), "less", "waits longer"), ((3e-4, 1e-4), "more", "done sooner")):
+        grosses = (a, b) if expected == "less" else (b, a)
+        arms = [Told(host, c, name, gross_j=g) for c, name, g in zip(costs, "ab", grosses, strict=True)]
+        found = compare(arms[0], arms[1], _rng(), TWO_CORES)
+        assert found.verdict == expected
+        claim = comparison.claim(found.to_dict())
+        assert (how in claim, how in str(found)) == (said, said)
+        assert claim.endswith(f"{expected}, {found.waiting}" if said else expected)
 
 
 class Drawing(SimulatedArm):

@@ -14,6 +14,7 @@ import pytest
 from trimwatt.errors import InputError
 from trimwatt.gate import baseline, config, run
 from trimwatt.gate.result import Finding
+from trimwatt.host import launcher
 from trimwatt.meter import cpu_model
 
 
@@ -163,3 +164,62 @@ def test_a_project_in_a_folder_of_its_repository_is_found_in_the_other_tree(tmp_
     before = os.getcwd()
     assert findings(gate(inner, against="main", most_pairs=5))["energy main"].status == "fail"
     assert os.getcwd() == before
+
+
+HIDDEN = """
+import os
+
+def busy(steps):
+    x = 1
+    for i in range(steps):
+        x = (x * 31 + i) & 0xFFFF
+    return x
+
+if __name__ == "__main__":
+    end, start = os.pipe()
+    if os.fork() == 0:
+        os.write(start, str(busy({steps})).encode())
+        os._exit(0)
+    os.close(start)
+    print(len(os.read(end, 99)) > 0, flush=True)
+    os._exit(0)
+"""
+LEAVES = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(True)
+"""
+COMMAND = "[tool.trimwatt.check.hidden]\ncommand = ['python3', '-S', 'src/work.py']\n"
+
+
+@pytest.fixture
+def hidden(tmp_path: Path) -> Path:
+    """A repository whose check leaves its work to a child that nobody waits for."""
+    folder = tmp_path / "hidden"
+    folder.mkdir()
+    repository.make(folder, check=COMMAND)
+    (folder / "src" / "work.py").write_text(HIDDEN.format(steps=1_000_000), encoding="utf-8")
+    repository.git(folder, "commit", "-qam", "second")
+    return folder
+
+
+def test_a_commit_that_leaves_more_work_to_a_child_nobody_waits_for_is_flagged(hidden: Path) -> None:
+    (hidden / "src" / "work.py").write_text(HIDDEN.format(steps=3_000_000), encoding="utf-8")
+    ran = gate(hidden, against="HEAD", most_pairs=5)
+    found = findings(ran)["energy HEAD"]
+    assert (found.status, ran.outcome.exit_code) == ("fail", 1)
+    # of three times the work, the interpreter's own start left out
+    assert 1.4 < found.value < 3.3
+
+
+def test_what_cannot_be_counted_closes_the_gate(hidden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "LINGER_S", 0.1)
+    (hidden / "src" / "work.py").write_text(LEAVES, encoding="utf-8")
+    ran = gate(hidden, against="HEAD", most_pairs=5)
+    found = findings(ran)["energy HEAD"]
+    assert (found.status, ran.outcome.exit_code) == ("fail", 1)
+    assert found.value < 1 and "not all processes were counted" in found.note and "it left" in found.note
+    saved = gate(hidden, most_pairs=5).baseline
+    (hidden / "src" / "work.py").write_text(HIDDEN.format(steps=1_000_000), encoding="utf-8")
+    with pytest.raises(InputError, match=r"missed processes .*it left.*save it again"):
+        gate(hidden, saved=saved, most_pairs=5)

@@ -27,6 +27,7 @@ BASE = {
 }
 # one line is one level; a name may use what stands above it, and its own kind
 LEVELS = (
+    ("host", {"host"}),
     ("base", BASE),
     ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),

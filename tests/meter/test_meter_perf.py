@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from trimwatt.meter import _perf_event, perf
+from trimwatt.host import perf_event
+from trimwatt.meter import perf
 from trimwatt.meter._base import Meter
 from trimwatt.testing.meter import MeterContract
 
@@ -152,39 +153,39 @@ def test_an_event_that_dies_is_a_hole(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="perf events are Linux's")
 def test_the_system_call_counts_this_thread() -> None:
     try:
-        descriptor = _perf_event.open_event(_perf_event.SOFTWARE, _perf_event.TASK_CLOCK, 0, -1)
+        descriptor = perf_event.open_event(perf_event.SOFTWARE, perf_event.TASK_CLOCK, 0, -1)
     except OSError as error:
         pytest.skip(f"this kernel lets this user open no software event: {error}")
     try:
-        before, used = _perf_event.read_event(descriptor), time.thread_time()
+        before, used = perf_event.read_event(descriptor), time.thread_time()
         while time.thread_time() - used < 0.05:
             sum(range(1000))
         used = time.thread_time() - used
-        after = _perf_event.read_event(descriptor)
+        after = perf_event.read_event(descriptor)
     finally:
         os.close(descriptor)
     assert before is not None
     assert after is not None
     # nanoseconds of this thread's CPU time
     assert (after - before) / 1e9 == pytest.approx(used, rel=0.05)
-    assert _perf_event.read_event(descriptor) is None
+    assert perf_event.read_event(descriptor) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="perf events are Linux's")
 def test_the_system_call_counts_the_event_that_was_named() -> None:
     page_faults = 2
     try:
-        descriptor = _perf_event.open_event(_perf_event.SOFTWARE, page_faults, 0, -1)
+        descriptor = perf_event.open_event(perf_event.SOFTWARE, page_faults, 0, -1)
     except OSError as error:
         pytest.skip(f"this kernel lets this user open no software event: {error}")
     try:
         pages = mmap.mmap(-1, 4 * 1000 * mmap.PAGESIZE)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):
             pages.madvise(mmap.MADV_NOHUGEPAGE)
-        before = _perf_event.read_event(descriptor)
+        before = perf_event.read_event(descriptor)
         for page in range(1000):
             pages[page * mmap.PAGESIZE] = 1
-        after = _perf_event.read_event(descriptor)
+        after = perf_event.read_event(descriptor)
     finally:
         os.close(descriptor)
     assert before is not None
@@ -196,14 +197,14 @@ def test_the_system_call_counts_the_event_that_was_named() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="perf events are Linux's")
 def test_the_kernel_says_why_not() -> None:
     with pytest.raises(OSError) as caught:
-        _perf_event.open_event(12345, 1, -1, 0)
+        perf_event.open_event(12345, 1, -1, 0)
     assert caught.value.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOSYS, errno.ENODEV, errno.EINVAL)
 
 
 def test_what_the_kernel_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "vax")
     with pytest.raises(OSError, match="vax"):
-        _perf_event.open_event(9, 2, -1, 0)
+        perf_event.open_event(9, 2, -1, 0)
     assert struct.calcsize("=IIQ") == 16
 
 

@@ -12,8 +12,10 @@ from trimwatt.energy import Energy
 class Block:
     """`requests` requests, answered one after the other.
 
-    cpu_s: CPU seconds of the serving process. wall_s: seconds. energy: dynamic energy of that process, None where no
-    meter looked. gross: with the idle share by wall time included.
+    cpu_s: CPU seconds of the serving process and of all that it started, waited for or not. wall_s: seconds.
+    counted: how those others were counted, None where there were none. uncounted: what could not be.
+    energy: dynamic energy of all these processes, None where no meter looked. gross: with the idle share by wall time
+    included.
     What the machine was like: load average when it ended, mean clock of its cores in Hz, seconds of them that went to
     other machines meanwhile, the cores it was kept on (None where it could not be), and its place in its round's order.
     """
@@ -28,6 +30,8 @@ class Block:
     steal_s: float | None = None
     cores: tuple[int, ...] | None = None
     place: int | None = None
+    counted: str | None = None
+    uncounted: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Self
 
 from trimwatt._process import Child, ForkServer
-from trimwatt.compare import affinity, clock, conditions
+from trimwatt.compare import affinity, host
 from trimwatt.compare._base import Block
+from trimwatt.host import processes
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Rows
@@ -29,7 +30,8 @@ class ChildArm:
     """What a process of its own answers: `handler`, "package.module:function", built from `args` in a child.
 
     server: the fork server the process comes from; None starts a fresh interpreter, whose memory is the deployment's
-    own. Raises TrialFailed, with the reason, where it cannot be opened within `limits`, and from any call.
+    own. All that it starts is counted, and ends with it. Raises TrialFailed, with the reason, where it cannot be opened
+    within `limits`, and from any call.
     """
 
     def __init__(
@@ -43,19 +45,23 @@ class ChildArm:
     def _open(self) -> Child:
         handler, args, server = self._given
         return Child(
-            handler, args, server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s
-        )
+            handler, args, server=server, memory_limit_bytes=self.limits.memory_bytes, timeout_s=self.limits.open_s,
+            kept=True,
+        )  # fmt: skip
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
     def run(self, count: int) -> Block:
-        """Answer `count` requests; CPU seconds are the child's, by its own clock."""
+        """Answer `count` requests; CPU seconds are the child's, and those of all that it starts."""
         block: Block = self._ask("run", count)
         return block
 
     def pin(self, cores: frozenset[int]) -> bool:
+        """Keep it and the processes it has started on `cores`; those it starts later are there anyway."""
+        for pid in processes.descendants(self.pid):
+            affinity.pin(pid, cores)
         return affinity.pin(self.pid, cores)
 
     def renew(self) -> bool:
@@ -155,7 +161,7 @@ def called(function: Callable[..., object]) -> str:
 class CallableArm:
     """A callable without arguments, in this process; a request is one call.
 
-    CPU seconds are those of the whole process, so nothing else may work in it meanwhile.
+    CPU seconds are those of the whole process and of its children, so nothing else may work in it meanwhile.
     """
 
     def __init__(self, function: Callable[[], object], name: str = "") -> None:
@@ -168,11 +174,7 @@ class CallableArm:
 
     def run(self, count: int) -> Block:
         function = self._function
-        wall, cpu = time.perf_counter(), clock.cpu_s()
-        for _ in range(count):
-            function()
-        cpu, wall = clock.cpu_s() - cpu, time.perf_counter() - wall
-        return Block(cpu, wall, count, load=conditions.load())
+        return host.block(lambda _: function(), repeat(None), count)
 
     def pin(self, cores: frozenset[int]) -> bool:
         return affinity.pin(os.getpid(), cores)

@@ -1,40 +1,30 @@
-"""A command as an arm: a request is one run of it, its CPU seconds those of its whole process tree."""
+"""A command as an arm: a request is one run of it, its CPU seconds those of all processes that it starts."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import shlex
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Self
 
+from trimwatt._process import Child
 from trimwatt.compare import conditions
 from trimwatt.compare._base import Block
 from trimwatt.errors import InputError
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One run: CPU seconds of the process and all it waited for, wall seconds, sha256 of what it printed."""
-
-    cpu_s: float
-    wall_s: float
-    digest: str
+from trimwatt.host import launcher
+from trimwatt.host.launcher import Order, Run
 
 
 class CommandArm:
     """Runs `words` (no shell), each time in a fresh process, its output swallowed.
 
     parity: refuse one that prints something else from run to run, whose work may vary. show: pass on to stderr what it
-    prints. cwd, environment: where it runs and with what; as here unless given. Raises InputError, from any run,
-    where it cannot be started, fails or (with parity) varies.
+    prints. cwd, environment: where it runs and with what; as here unless given. What it leaves running is waited for,
+    for a while; then that is named in the block, and ended. Raises InputError, from any run, where it cannot be
+    started, fails or (with parity) varies.
     """
 
     def __init__(
@@ -49,7 +39,8 @@ class CommandArm:
         self.parity, self.show = parity, show
         self.cwd, self.environment = cwd, environment
         self.cores: frozenset[int] | None = None
-        self.first: Ran | None = None
+        self.first: Run | None = None
+        self._launcher: Child | None = None
 
     def pin(self, cores: frozenset[int]) -> bool:
         """Its processes are started on `cores`, and their children inherit that."""
@@ -59,7 +50,11 @@ class CommandArm:
     def run(self, count: int) -> Block:
         """Run it `count` times, one after the other."""
         runs = [self._once() for _ in range(count)]
-        return Block(sum(r.cpu_s for r in runs), sum(r.wall_s for r in runs), count, load=conditions.load())
+        uncounted = "; ".join(dict.fromkeys(r.missing for r in runs if r.missing))
+        return Block(
+            sum(r.cpu_s for r in runs), sum(r.wall_s for r in runs), count, load=conditions.load(),
+            counted=runs[-1].way, uncounted=uncounted or None,
+        )  # fmt: skip
 
     def renew(self) -> bool:
         """Nothing to do: each run is a fresh process."""
@@ -69,17 +64,18 @@ class CommandArm:
         """The sha256 of what it prints."""
         return (self.first or self._once()).digest
 
-    def _once(self) -> Ran:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            started = time.perf_counter()
-            code, usage = self._waited(out, err)
-            wall = time.perf_counter() - started
-            if self.show:
-                _pass_on(out)
-                _pass_on(err)
-            if code != 0:
-                raise InputError(f"{shlex.join(self.words)} {_how(code)}{_last(err)}; compare commands that succeed")
-            ran = Ran(usage.ru_utime + usage.ru_stime, wall, _sha256(out))
+    def printed(self) -> str:
+        """What one more run of it prints to stdout; it may fail."""
+        return self._ordered(printed=True).out.decode(errors="replace")
+
+    def _once(self) -> Run:
+        ran = self._ordered(self.show)
+        if self.show:
+            sys.stderr.write((ran.out + ran.err).decode(errors="replace"))
+        if ran.code != 0:
+            raise InputError(
+                f"{shlex.join(self.words)} {_how(ran.code)}{_last(ran.tail)}; compare commands that succeed"
+            )
         self.first = self.first or ran
         if self.parity and ran.digest != self.first.digest:
             raise InputError(
@@ -88,56 +84,41 @@ class CommandArm:
             )
         return ran
 
-    def _waited(self, out: IO[bytes], err: IO[bytes]) -> tuple[int, Any]:
+    def _ordered(self, printed: bool) -> Run:
+        """One run, by a process of its own that starts it and is asked for nothing else."""
+        environment = dict(os.environ if self.environment is None else self.environment)
+        order = Order(tuple(self.words), str(self.cwd or os.getcwd()), environment, self.cores, printed)
+        if self._launcher is None:
+            self._launcher = Child("trimwatt.host.launcher:serve", (launcher.LINGER_S,), kept=True)
+            # an arm that nobody closes does not leave it behind
+            weakref.finalize(self, self._launcher.close)
         try:
-            with _on(self.cores):
-                process = subprocess.Popen(  # noqa: S603
-                    self.words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.cwd, env=self.environment
-                )
-        except OSError as error:
-            raise InputError(
-                f"{self.words[0]!r} cannot be started ({error.strerror}); give a program and its words"
-            ) from error
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
+            ran: Run = self._launcher.call(order, float("inf"))
         except BaseException:
-            process.kill()
-            process.wait()
+            self.close()
             raise
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return process.returncode, usage
+        if ran.error:
+            raise InputError(f"{self.words[0]!r} cannot be started ({ran.error}); give a program and its words")
+        return ran
 
+    def close(self) -> None:
+        """End the process that starts it, and with that whatever it has left."""
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
 
-@contextlib.contextmanager
-def _on(cores: frozenset[int] | None) -> Iterator[None]:
-    """This thread on `cores` while it starts a process, which inherits them; no code of ours runs in the child."""
-    if cores is None:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _how(code: int) -> str:
     return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
-def _last(err: IO[bytes]) -> str:
+def _last(tail: str) -> str:
     """The last line of what went to stderr."""
-    err.seek(0)
-    lines = err.read()[-2000:].decode(errors="replace").strip().splitlines()
+    lines = tail.strip().splitlines()
     return f" ({lines[-1][:200]})" if lines else ""
-
-
-def _sha256(file: IO[bytes]) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-
-
-def _pass_on(file: IO[bytes]) -> None:
-    file.seek(0)
-    sys.stderr.write(file.read().decode(errors="replace"))

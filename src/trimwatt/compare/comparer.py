@@ -225,15 +225,29 @@ def judge(
         Side(arms[k].name, tuple(r.blocks[k] for r in rounds), found.ready[k].dropped, found.ready[k].count)
         for k in (i, j)
     ]
+    uncounted = any(side.uncounted for side in sides)
+    claimed = verdict(logs, plan.minimum_effect, test.resolution if test and decides else 0.0)
     return Comparison(
         sides[0], sides[1], ratio.value, ratio.low, ratio.high, len(rounds),
-        verdict(logs, plan.minimum_effect, test.resolution if test and decides else 0.0), seen.basis,
+        "inconclusive" if uncounted else claimed, seen.basis,
         float(np.mean(seen.logs < 0)), why, pinned, test, gross_ratio(rounds, i, j, level),
-        (*warn(test, plan, decides), *_few(len(rounds), plan, level)),
+        (*_told(sides), *warn(test, plan, decides), *_few(len(rounds), plan, level)),
         random_error={"low": random.low, "high": random.high, "level": level},
         model_error=error.model_error([(r.blocks[i], r.blocks[j]) for r in rounds]),
         sittings=rounds[-1].sitting + 1, p=p_value(seen.logs, seen.sittings),
     )  # fmt: skip
+
+
+def _told(sides: Sequence[Side]) -> tuple[str, ...]:
+    """What could not be counted of the processes that the arms started, and where counting is a lower bound."""
+    found = [
+        f"not all processes were counted, so nothing is claimed: {s.name}: {w}" for s in sides for w in s.uncounted
+    ]
+    if any(side.counted == "polling" for side in sides):
+        found.append("processes were counted by looking at them every 10 ms: a lower bound")
+    if any(side.counted == "waited" for side in sides):
+        found.append("this system does not tell of children that nobody waits for: they are not counted")
+    return tuple(found)
 
 
 def _few(pairs: int, plan: Plan, level: float) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def open_arms(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Opene
     kinds = {name: kind_of(arm) for name, arm in given.items()}
     found = set(kinds.values())
     if found == {"command"}:
-        return _commands(given, asked)
+        return _commands(given, asked, stack)
     if "command" in found:
         raise InputError("commands are compared with commands only; give all arms as lists of words, or none")
     if found == {"function"} and asked.data is None:
@@ -108,11 +108,18 @@ def open_arms(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Opene
     return _answering(given, kinds, asked, stack)
 
 
-def _commands(given: Mapping[str, Any], asked: Asked) -> Opened:
-    arms = [CommandArm(words, name, parity=asked.parity, show=asked.show) for name, words in given.items()]
+def _commands(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Opened:
+    arms = [
+        stack.enter_context(CommandArm(words, name, parity=asked.parity, show=asked.show))
+        for name, words in given.items()
+    ]
     checked = parity.of_commands(arms) if asked.parity else {"checked": False, "why": "not asked"}
     base = arms[-1]
-    return Opened(list(arms), checked, lambda _: CommandArm(base.words, base.name, parity=asked.parity), (), True)
+
+    def twin(own: ExitStack) -> Arm:
+        return own.enter_context(CommandArm(base.words, base.name, parity=asked.parity))
+
+    return Opened(list(arms), checked, twin, (), True)
 
 
 def _functions(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Opened:

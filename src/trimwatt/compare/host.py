@@ -56,13 +56,15 @@ def _copied(rows: Rows) -> Rows:
 
 
 def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> Block:
-    """Answer the next `n` requests, by the clocks of this process and of those it starts."""
+    """Answer the next `n` requests, by the clocks of this process and of all that it starts."""
     asked = list(islice(requests, n))
-    wall, cpu = time.perf_counter(), clock.cpu_s()
+    watch = clock.Stopwatch()
     for request in asked:
         answer(request)
-    cpu, wall = clock.cpu_s() - cpu, time.perf_counter() - wall
-    return Block(cpu, wall, n, load=conditions.load())
+    used = watch.stop()
+    return Block(
+        used.cpu_s, used.wall_s, n, load=conditions.load(), counted=used.counted, uncounted=used.uncounted
+    )  # fmt: skip
 
 
 def latency(answer: Callable[[Any], object], requests: list[Any], n: int) -> dict[str, float]:

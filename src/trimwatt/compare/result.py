@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trimwatt import units
 from trimwatt.compare import export
 from trimwatt.compare._base import Block
 from trimwatt.compare.error import ModelError
@@ -67,6 +68,16 @@ class Side:
         return sum(b.wall_s for b in self.blocks) / self.requests
 
     @property
+    def counted(self) -> str | None:
+        """How the processes that it started were counted; None where it started none."""
+        return next((b.counted for b in self.blocks if b.counted), None)
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """What could not be counted of them, each thing once."""
+        return tuple(dict.fromkeys(b.uncounted for b in self.blocks if b.uncounted))
+
+    @property
     def energy(self) -> Energy | None:
         return self._mean([b.energy for b in self.blocks])
 
@@ -85,6 +96,7 @@ class Side:
             "requests": self.requests,
             "cpu_s_per_request": self.cpu_s,
             "wall_s_per_request": self.wall_s,
+            "counted": self.counted,
             "energy_per_request": self.energy and self.energy.to_dict(),
             "gross_energy_per_request": self.gross and self.gross.to_dict(),
         }
@@ -126,6 +138,22 @@ class Comparison:
     holm: float | None = None
     parity: dict[str, Any] | None = None
 
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Of which arm what could not be counted; where that is anything, nothing is claimed."""
+        return tuple(f"{side.name}: {what}" for side in (self.a, self.b) for what in side.uncounted)
+
+    @property
+    def waiting(self) -> str | None:
+        """What to say beside a verdict that the ratio with the idle share by wall time contradicts; None elsewhere."""
+        if self.gross is None or self.verdict not in ("less", "more"):
+            return None
+        less = self.verdict == "less"
+        if not (self.gross["low"] > 1 if less else self.gross["high"] < 1):
+            return None
+        how = "uses less but waits longer" if less else "uses more but is done sooner"
+        return f"but {units.three(self.gross['value'])}x with the idle share by wall time: it {how}"
+
     def to_ratio(self) -> Ratio:
         """As a trial keeps it."""
         return Ratio(self.ratio, self.low, self.high, self.pairs, self.verdict, self.basis, self.gross)
@@ -136,6 +164,8 @@ class Comparison:
         return {
             "schema": SCHEMA,
             **{n: getattr(self, n) for n in plain},
+            "uncounted": list(self.uncounted),
+            "waiting": self.waiting,
             "pinned": self.pinned,
             "gross": self.gross,
             "random_error": self.random_error,
@@ -154,7 +184,10 @@ class Comparison:
     def __str__(self) -> str:
         what = self.basis.replace("_", " ").replace("cpu", "CPU")
         bounds = f"[{self.low:.3g}, {self.high:.3g}], {self.pairs} pairs"
-        return f"{self.a.name} takes {self.ratio:.3g} times the {what} of {self.b.name} {bounds}: {self.verdict}"
+        beside = f", {self.waiting}" if self.waiting else ""
+        return (
+            f"{self.a.name} takes {self.ratio:.3g} times the {what} of {self.b.name} {bounds}: {self.verdict}{beside}"
+        )
 
     def _repr_html_(self) -> str:
         return export.page([self.a, self.b], [self])

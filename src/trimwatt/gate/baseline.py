@@ -38,7 +38,7 @@ def entry(check: Check, sample: Sample, target: Target) -> dict[str, Any]:
     quality = target.quality
     return {
         "defined": defined(check), "basis": sample.basis, "spent": list(sample.spent), "wall_s": list(sample.walls),
-        "size_bytes": target.size_bytes,
+        "size_bytes": target.size_bytes, "uncounted": list(sample.uncounted),
         "quality": quality and {"value": quality.value, "low": quality.low, "high": quality.high},
     }  # fmt: skip
 
@@ -105,6 +105,8 @@ def of_check(saved: Mapping[str, Any], check: Check, basis: str) -> Mapping[str,
         raise InputError(f"the baseline of {check.name!r} ran something else; save it again")
     if found["basis"] != basis:
         raise InputError(f"the baseline of {check.name!r} counts {found['basis']}, this run {basis}; save it again")
+    if found.get("uncounted"):
+        raise InputError(f"the baseline of {check.name!r} missed processes ({found['uncounted'][0]}); save it again")
     return found
 
 

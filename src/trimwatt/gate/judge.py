@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from trimwatt import metric as metrics
 from trimwatt.compare import quality
 from trimwatt.compare.statistics import Interval
@@ -29,6 +32,14 @@ def ratio(
     limit = 1 + tolerance
     status = upper(interval.low, interval.high, limit)
     return Finding(what, against, status, interval.value, interval.low, interval.high, limit, "ratio", basis, note)
+
+
+def uncounted(finding: Finding, reasons: Sequence[str]) -> Finding:
+    """The same where processes were not counted: an energy that may be higher keeps no limit."""
+    if not reasons or finding.what != "energy" or finding.status == "fail":
+        return finding
+    note = f"not all processes were counted: {'; '.join(reasons)}"
+    return replace(finding, status="fail", note="; ".join(filter(None, (finding.note, note))))
 
 
 def exact_size(bytes_now: int, limit: float) -> Finding:

@@ -27,6 +27,7 @@ class Sample:
     """What one tree's blocks took a request. basis: what `spent` counts, joules of "dynamic_energy" or "cpu_seconds".
 
     energy: joules, of whatever origin. wall: median-like seconds. spent, walls: each block's, for a baseline.
+    uncounted: what could not be counted of the processes that it started.
     """
 
     basis: str
@@ -35,13 +36,15 @@ class Sample:
     cpu: Interval
     spent: tuple[float, ...]
     walls: tuple[float, ...]
+    uncounted: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         def plain(i: Interval) -> dict[str, float]:
             return {"value": i.value, "low": i.low, "high": i.high}
 
         energy = self.energy and self.energy.to_dict()
-        return {"basis": self.basis, "energy": energy, "wall_s": plain(self.wall), "cpu_s": plain(self.cpu)}
+        figures = {"energy": energy, "wall_s": plain(self.wall), "cpu_s": plain(self.cpu)}
+        return {"basis": self.basis, **figures, "uncounted": list(self.uncounted)}
 
 
 def plan_for(check: Check, most_s: float = MOST_S, most_pairs: int = MOST_PAIRS) -> Plan:
@@ -112,7 +115,8 @@ def sample(blocks: Sequence[Block], meter: Meter, rounds: Sequence[Round], level
     walls = [b.wall_s / b.requests for b in blocks]
     cpu = _typical([b.cpu_s / b.requests for b in blocks], level)
     spent = [comparer.per_request(b, basis) for b in blocks]
-    return Sample(basis, _energy(blocks, level), _typical(walls, level), cpu, tuple(spent), tuple(walls))
+    uncounted = tuple(dict.fromkeys(b.uncounted for b in blocks if b.uncounted))
+    return Sample(basis, _energy(blocks, level), _typical(walls, level), cpu, tuple(spent), tuple(walls), uncounted)
 
 
 def _typical(values: Sequence[float], level: float) -> Interval:

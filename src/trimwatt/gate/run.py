@@ -96,6 +96,7 @@ def _one(
         if asked.saved:
             findings += _since(check, sample, new, asked.saved)
             warnings += (baseline.LABEL,)
+        findings = [judge.uncounted(finding, sample.uncounted) for finding in findings]
         return Checked(check.name, check.request, tuple(findings), sample.to_dict(), None, warnings), entry
 
 
@@ -128,7 +129,10 @@ def _beside(
         *_other(check, new, old, against),
         *_budgets(check, sample, new),
     ]
+    findings = [judge.uncounted(finding, result.uncounted) for finding in findings]
     warnings = (*_notes(meter), *_printed_differently(new, old, against), *result.warnings)
+    if result.waiting:
+        warnings += (f"{result.verdict} {energy.basis.replace('_', ' ')}, {result.waiting}",)
     if not result.pinned:
         warnings += ("arms could not be kept on one core, so small differences are less sure",)
     comparison = result.to_dict(blocks=False)

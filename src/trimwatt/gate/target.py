@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -69,8 +68,8 @@ def open_target(check: Check, tree: Path, here: Path, name: str, stack: ExitStac
     trees.set_up(tree, check.setup, check.path)
     if check.command:
         words, environment = list(check.command), trees.environment(tree, check.path)
-        arm = CommandArm(words, name, parity=False, cwd=tree, environment=environment)
-        found = _printed(check, tree, environment) if check.quality else None
+        arm = stack.enter_context(CommandArm(words, name, parity=False, cwd=tree, environment=environment))
+        found = _printed(check.quality, arm, check.name) if check.quality else None
         return Target(arm, _size(check, tree), found)
     if check.callable:
         called = stack.enter_context(CalledArm(check, tree, here, name))
@@ -92,22 +91,16 @@ def _files(path: Path, name: str) -> list[Path]:
     return [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
 
 
-def _printed(check: Check, tree: Path, environment: Mapping[str, str]) -> Answers:
+def _printed(floor: QualityFloor, arm: CommandArm, name: str) -> Answers:
     """The quality that a command prints: the last line of stdout that is a JSON object with the metric's name."""
-    floor = check.quality
-    if floor is None:
-        raise InputError(f"{check.name} asks for no quality")
-    done = subprocess.run(  # noqa: S603 - the user's own command, without a shell
-        list(check.command), cwd=tree, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    for line in reversed(done.stdout.splitlines()):
+    for line in reversed(arm.printed().splitlines()):
         if line.lstrip().startswith("{"):
             try:
-                return _from_value(floor, json.loads(line), check.name)
+                return _from_value(floor, json.loads(line), name)
             except ValueError as error:
                 if isinstance(error, InputError):
                     raise
-    raise InputError(f'{check.name} prints no quality; let it print a line like {{"{floor.metric}": 0.93}}')
+    raise InputError(f'{name} prints no quality; let it print a line like {{"{floor.metric}": 0.93}}')
 
 
 def _from_value(floor: QualityFloor | None, value: Any, name: str) -> Answers:

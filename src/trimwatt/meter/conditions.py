@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trimwatt.meter import _perf_event, usage
+from trimwatt.host import perf_event
+from trimwatt.meter import usage
 
 # above this share of the threads busy with others' work, readings of the machine are not about one program
 _NEIGHBOURS = 0.1
@@ -105,7 +106,7 @@ def _counters(root: Path) -> Condition:
     """Whether instructions can be counted."""
     level = _text(root / "proc/sys/kernel/perf_event_paranoid") or "not shown"
     try:
-        os.close(_perf_event.open_event(_perf_event.HARDWARE, 1, 0, -1))
+        os.close(perf_event.open_event(perf_event.HARDWARE, 1, 0, -1))
     except OSError as error:
         why = error.strerror or str(error)
         return Condition("perf counters", "unknown", f"no: {why} (perf_event_paranoid {level}); not needed for energy")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimwatt.meter import _perf_event as event
+from trimwatt.host import perf_event as event
 from trimwatt.meter._base import Probe
 from trimwatt.meter.counter import CounterMeter
 from trimwatt.meter.powercap import Zone, read_int

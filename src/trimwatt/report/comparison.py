@@ -32,7 +32,8 @@ def claim(record: dict[str, Any]) -> str:
     a, b = names
     between = f"{_times(record['low'])} to {_times(record['high'])}"
     what = _BASIS.get(record["basis"], str(record["basis"]).replace("_", " "))
-    return f"{a} takes {_times(record['ratio'])} [{between}] the {what} of {b}: {record['verdict']}"
+    beside = f", {record['waiting']}" if record.get("waiting") else ""
+    return f"{a} takes {_times(record['ratio'])} [{between}] the {what} of {b}: {record['verdict']}{beside}"
 
 
 def recorded(sentence: str, record: dict[str, Any]) -> Group:
