@@ -48,8 +48,9 @@ class Trial:
 
     on_front: not dominated, that is beaten on both cost and quality by another candidate, in 95 % of resamples of rows
     and ratios; dominated: in which share of them it was. rank: by cost, {"value", "low", "high"}, 1 is the cheapest.
-    floor_margin: what the validation rows can resolve, in the metric's unit. cost: energy of its own steps and its
-    ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds. started, finished: ISO 8601 in UTC.
+    floor_margin: what the validation rows can resolve, in the metric's unit. withheld: it would be proven to meet the
+    floor, or meet it by its estimate, if no judged row were tied to training rows. cost: energy of its own steps and
+    its ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds. started, finished: ISO 8601 in UTC.
     key: content address of recipe, runtime, scenario and seed.
     """
 
@@ -66,6 +67,7 @@ class Trial:
     meets_floor: bool = False
     floor_test: FloorTest | None = None
     floor_margin: float | None = None
+    withheld: bool = False
     on_front: bool = False
     dominated: float | None = None
     rank: dict[str, int] | None = None

@@ -58,6 +58,27 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
+class Independence:
+    """How far judged rows tell about rows that no model has seen.
+
+    kinds: what ties judged rows to training rows: "twins", "group", "time" or "seen" (a model that came fitted may have
+    seen every row). rows: how many judged rows are tied. columns: those that say so. reason, remedy: for the verdict.
+    val, test: True for rows that are not tied `(n,)`; None where none is. withheld: too few such rows are left to judge
+    by, so that nothing can be proven here. examined: whether ties were looked for.
+    """
+
+    kinds: tuple[str, ...] = ()
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    reason: str = ""
+    remedy: str = ""
+    val: Array | None = None
+    test: Array | None = None
+    withheld: bool = False
+    examined: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Data:
     """Three splits of the same kind.
 
@@ -68,6 +89,8 @@ class Data:
     original: the user's own rows of a split, `original("val", index)` for those of `val.take(index)`, in the type they
     came in (DataFrame, array, tensor, dict of columns), without target, split and group. None for files, whose rows are
     the only ones there are, and in any process but the one that loaded the data.
+    split_by: "source" where the data named their splits, "us" where rows that came as one were parted here.
+    independence: how far the judged rows are independent of the training rows.
     """
 
     train: Split
@@ -80,6 +103,8 @@ class Data:
     derive: dict[str, Any] = field(default_factory=dict)
     unlabelled: Rows | None = None
     original: Callable[[str, Array | slice], Any] | None = field(default=None, repr=False)
+    split_by: Literal["source", "us"] = "source"
+    independence: Independence = field(default_factory=Independence)
 
     @property
     def named(self) -> bool:

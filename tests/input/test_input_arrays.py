@@ -47,7 +47,8 @@ def test_npz_keeps_what_is_stored(tmp_path: Path) -> None:
     data, _ = load(_save(tmp_path / "a.npz", **splits))
     assert data.kind == "image" and data.train.x.dtype == np.uint8  # type: ignore[union-attr]
     np.testing.assert_array_equal(data.val.x, IMAGES)
-    assert [w for w in data.warnings if "100 of 100 test rows also stand" in w]
+    assert data.independence.withheld and data.independence.kinds == ("twins",)
+    assert [w for w in data.warnings if "100 of 100 test rows repeat rows of another split" in w]
     data, _ = load({"x": X.astype(np.float64), "y": Y})
     assert data.train.x.dtype == np.float64  # type: ignore[union-attr]
 

@@ -46,12 +46,18 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows with their target as it came; `group` and `time` `(n,)` say which rows may be parted."""
+    """Rows with their target as it came; `group` and `time` `(n,)` say which rows may be parted.
+
+    twins: labels `(n,)`; rows of one label are copies, which stay in one split where neither group nor time part them.
+    keys: columns `(n,)` that are no features but may say whose or of when a row is.
+    """
 
     x: Rows
     y: Array
     group: Array | None = None
     time: Array | None = None
+    twins: Array | None = None
+    keys: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

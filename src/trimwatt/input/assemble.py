@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.input import findings, leaks, split, target
+from trimwatt.input import findings, independent, leaks, split, target
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import check_sides, listed
 from trimwatt.input.original import Original
@@ -28,20 +28,47 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
     _check_alike(source.parts)
     raw = {name: part.y for name, part in source.parts.items()}
     targets, classes, task = target.encode(raw, options.task, source.target)
-    chosen = target.announce_choice(raw, task, source.target) if options.task == "auto" else ()
-    splits, notes, places = split.complete(source.parts, targets, classes is not None, options.seed, options.val_from)
+    if options.task == "auto":
+        chosen = target.announce_choice(raw, task, source.target)
+        source = replace(source, warnings=(*source.warnings, *chosen))
+    table = independent.stack(source, targets, classes is not None)
+    ties = independent.find_ties(table, source.parts, options)
+    data, places = _split(source, independent.keep_together(source.parts, ties), targets, classes, options)
+    data = independent.judged(data, table, ties, source.parts, places)
+    return _without_constants(_warned(data), options.as_stored), task
+
+
+def _split(
+    source: Source, parts: dict[str, Part], targets: dict[str, Array], classes: tuple[Any, ...] | None, options: Options
+) -> tuple[Data, split.Places]:
+    """The splits, checked; where keeping rows together leaves nothing to judge by, as if none belonged together."""
+    try:
+        return _parted(source, parts, targets, classes, options)
+    except InputError:
+        if all(parts[name] is part for name, part in source.parts.items()):
+            raise
+        return _parted(source, dict(source.parts), targets, classes, options)
+
+
+def _parted(
+    source: Source, parts: dict[str, Part], targets: dict[str, Array], classes: tuple[Any, ...] | None, options: Options
+) -> tuple[Data, split.Places]:
+    splits, notes, places = split.complete(parts, targets, classes is not None, options.seed, options.val_from)
     data = Data(
-        **splits,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
         kind=source.kind,
         classes=classes,
         name=source.name,
-        warnings=(*source.warnings, *chosen, *notes),
+        warnings=(*source.warnings, *notes),
         derive=source.derive,
         unlabelled=source.unlabelled,
         original=_original(source, places),
+        split_by="us" if len(parts) == 1 else "source",
     )
     findings.check_judgeable(data)
-    return _without_constants(_warned(data), options.as_stored), task
+    return data, places
 
 
 def _original(source: Source, places: split.Places) -> Original | None:

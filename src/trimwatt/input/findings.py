@@ -9,11 +9,10 @@ import numpy as np
 from trimwatt.errors import InputError
 from trimwatt.input.checks import listed
 from trimwatt.input.split import LEAST_JUDGED
-from trimwatt.workload import Array, Data, Rows, Split
+from trimwatt.workload import Data, Split
 
 _LEAST_OF_CLASS = 2
 _RARE_SHARE = 0.05
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def check_judgeable(data: Data) -> None:
@@ -53,20 +52,8 @@ def _check_classes(data: Data, classes: tuple[Any, ...]) -> None:
 
 
 def inspect(data: Data) -> list[str]:
-    """Warnings on classes, and on rows that stand in two splits."""
-    found = []
-    if data.classes is not None:
-        found += _class_warnings(data, data.classes)
-    seen = np.unique(_fingerprints(data.train))
-    for name in ("test", "val"):
-        split = _splits(data)[name]
-        twice = int(np.isin(_fingerprints(split), seen).sum())
-        if twice:
-            found.append(
-                f"{twice} of {len(split)} {name} rows also stand among the training rows (same features, same target): "
-                f"quality on {name} flatters models that memorise"
-            )
-    return found
+    """Warnings on classes."""
+    return [] if data.classes is None else _class_warnings(data, data.classes)
 
 
 def _splits(data: Data) -> dict[str, Split]:
@@ -86,28 +73,3 @@ def _class_warnings(data: Data, classes: tuple[Any, ...]) -> list[str]:
     if rare:
         found.append(f"classes with fewer than {_LEAST_OF_CLASS} rows to judge by: {listed(rare, 6)}")
     return found
-
-
-def _fingerprints(split: Split) -> Array:
-    """A 64-bit hash a row, of features and target; equal rows have equal ones."""
-    with np.errstate(over="ignore"):
-        return _mixed(_row_hashes(split.x), split.y)
-
-
-def _row_hashes(x: Rows) -> Array:
-    if not isinstance(x, dict):
-        flat = np.ascontiguousarray(x).reshape(len(x), -1)
-        return np.fromiter((hash(row.tobytes()) for row in flat), dtype=np.int64, count=len(flat)).view(np.uint64)
-    total = np.zeros(len(next(iter(x.values()))), dtype=np.uint64)
-    for column in x.values():
-        total = _mixed(total, column)
-    return total
-
-
-def _mixed(total: Array, column: Array) -> Array:
-    if column.dtype == object:
-        codes = np.fromiter(map(hash, column.tolist()), dtype=np.int64, count=len(column)).view(np.uint64)
-    else:
-        codes = np.nan_to_num(column.astype(np.float64), nan=-1.2345e300).view(np.uint64)
-    mixed = (total ^ codes) * _MIX
-    return np.asarray(mixed ^ (mixed >> np.uint64(29)))

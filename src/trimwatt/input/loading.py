@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trimwatt.errors import InputError
-from trimwatt.input import arrays, calls, csvtable, frames, images, npz, table, torchset
+from trimwatt.input import arrays, calls, csvtable, frames, images, independent, npz, table, torchset
 from trimwatt.input._base import Options, Source
 from trimwatt.input.assemble import assemble
 from trimwatt.input.checks import shown
@@ -134,7 +134,7 @@ def _given(data: Data, options: Options) -> tuple[Data, Task]:
     task: Task = "regression" if data.classes is None else "classification"
     if options.task not in ("auto", task):
         raise InputError(f"task {options.task!r} was asked, but this Data is for {task}; leave the task out")
-    return data, task
+    return independent.check_given(data), task
 
 
 def _from_tuple(members: tuple[Any, ...], options: Options, name: str) -> Source:

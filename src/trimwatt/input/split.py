@@ -72,22 +72,26 @@ def _mended(
 def _cut(
     part: Part, y: Array, names: Sequence[str], shares: Sequence[float], stratified: bool, seed: int
 ) -> tuple[dict[str, Split], dict[str, Array]]:
-    found = indices(y if stratified else np.zeros(len(y), np.int64), shares, seed, part.group, part.time)
+    found = indices(y if stratified else np.zeros(len(y), np.int64), shares, seed, part.group, part.time, part.twins)
     index = dict(zip(names, found, strict=True))
     return {name: Split(take(part.x, rows), y[rows]) for name, rows in index.items()}, index
 
 
 def indices(
-    codes: Array, shares: Sequence[float], seed: int, group: Array | None = None, time: Array | None = None
-) -> list[Array]:
+    codes: Array, shares: Sequence[float], seed: int,
+    group: Array | None = None, time: Array | None = None, twins: Array | None = None,
+) -> list[Array]:  # fmt: skip
     """Row numbers (ascending) of each share; `codes` are the strata.
 
     group: no group falls into two shares. time: the earliest rows come first, rows of one moment stay together.
+    twins: like group, for many small ones; where neither group nor time is given.
     """
     if time is not None:
         where = _by_time(time, shares)
     elif group is not None:
         where = _by_group(codes, group, shares, seed)
+    elif twins is not None:
+        where = _by_twins(codes, twins, shares, seed)
     else:
         where = _by_stratum(codes, shares, seed)
     return [np.flatnonzero(where == number) for number in range(len(shares))]
@@ -103,6 +107,21 @@ def _by_stratum(codes: Array, shares: Sequence[float], seed: int) -> Array:
     bounds = np.round(np.cumsum(shares) * len(codes)).astype(np.int64)
     where[np.argsort(place, kind="stable")] = np.searchsorted(bounds, np.arange(len(codes)), side="right")
     return where
+
+
+def _by_twins(codes: Array, twins: Array, shares: Sequence[float], seed: int) -> Array:
+    """As by stratum, with the first row of each label to stand for all."""
+    _, first, label_of_row, size = np.unique(twins, return_index=True, return_inverse=True, return_counts=True)
+    rng = np.random.default_rng(seed)
+    place = np.empty(len(first))
+    for code in np.unique(codes[first]):
+        own = rng.permutation(np.flatnonzero(codes[first] == code))
+        place[own] = (np.cumsum(size[own]) - rng.random() * size[own]) / size[own].sum()
+    order = np.argsort(place, kind="stable")
+    done = np.cumsum(size[order]) - 0.5 * size[order]
+    where = np.empty(len(first), dtype=np.int64)
+    where[order] = np.searchsorted(np.cumsum(shares)[:-1] * len(codes), done, side="right")
+    return np.asarray(where[label_of_row.reshape(-1)])
 
 
 def _by_time(time: Array, shares: Sequence[float]) -> Array:

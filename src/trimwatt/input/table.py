@@ -32,6 +32,7 @@ class _Features:
     derive: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    keys: dict[str, Array] = field(default_factory=dict)
 
 
 def source(
@@ -54,7 +55,7 @@ def source(
     y = target_values(raw, target)
     notes = [*raw.warnings, *note, *features.warnings]
     return Source(
-        parts=_parts(features.columns, y, which, _key(raw, options.group), _moments(raw, options.time)),
+        parts=_parts(features, y, which, _key(raw, options.group), _moments(raw, options.time)),
         kind="table",
         name=name,
         target=f"target {target!r}",
@@ -117,9 +118,9 @@ def _split_of_rows(raw: Raw, label: str | None) -> Array | None:
 
 
 def _parts(
-    columns: dict[str, Array], y: Array, which: Array | None, group: Array | None, time: Array | None
+    features: _Features, y: Array, which: Array | None, group: Array | None, time: Array | None
 ) -> dict[str, Part]:
-    whole = Part(dict(columns), y, group, time)
+    whole = Part(dict(features.columns), y, group, time, keys=features.keys)
     if which is None:
         return {"all": whole}
     names = [name for name in ("train", "val", "test") if (which == name).any()]
@@ -142,7 +143,8 @@ def _labels(rows: Any, names: list[str]) -> tuple[Any, ...]:
 
 def _rows(part: Part, index: Array) -> Part:
     group = None if part.group is None else part.group[index]
-    return Part(take(part.x, index), part.y[index], group, None if part.time is None else part.time[index])
+    time, keys = None if part.time is None else part.time[index], {k: v[index] for k, v in part.keys.items()}
+    return Part(take(part.x, index), part.y[index], group, time, keys=keys)
 
 
 def _key(raw: Raw, label: str | None) -> Array | None:
@@ -170,6 +172,8 @@ def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
     for label in labels:
         meaning = understand(raw, label)
         reason = None if options.as_stored else _useless(meaning, label)
+        if reason or meaning.values.dtype.kind == "M":
+            found.keys[label] = meaning.values
         if reason:
             found.dropped.append(f"{label!r} is {reason}")
         else:

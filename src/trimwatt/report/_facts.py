@@ -17,6 +17,8 @@ def headline(study: Study) -> str:
         return "Nothing tried meets the floor" if study.get("verdict") else "No verdict yet"
     if chosen["id"] == study.get("baseline"):
         return f"Keep the baseline, {chosen['name']}"
+    if _study.withheld(study):
+        return f"{chosen['name']}: not independently confirmed"
     return f"{chosen['name']}: not confirmed" if study.get("confirmed") is False else f"Use {chosen['name']}"
 
 
@@ -28,6 +30,8 @@ def badges(study: Study) -> list[tuple[str, str]]:
         found.append(
             ("good", "confirmed on test rows") if study["confirmed"] else ("bad", "not confirmed on test rows")
         )
+    if chosen and _study.withheld(study):
+        found.append(("bad", "not independently confirmed"))
     if chosen and (grade := _text.grade(chosen)):
         found.append(("good" if grade == "proven" else "plain", f"floor {grade}"))
     origins = _study.origins(study)

@@ -32,6 +32,11 @@ def recommended(study: Study) -> Row | None:
     return find(study, study.get("recommended"))
 
 
+def withheld(study: Study) -> bool:
+    """Whether the recommendation rests on rows that are not independent of the training rows."""
+    return (study.get("independence") or {}).get("status") == "withheld"
+
+
 def measured(study: Study) -> list[Row]:
     """Trials with a quality and an energy, in the study's order."""
     return [t for t in trials(study) if t.get("quality") and cost_of(study, t) is not None]

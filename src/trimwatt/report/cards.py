@@ -143,6 +143,8 @@ def _limits(study: dict[str, Any], manifest: Manifest) -> str:
     ]  # fmt: skip
     if study.get("confirmed") is False:
         lines.append("- **Not confirmed: on the test rows this model misses the floor.**")
+    if _study.withheld(study):
+        lines.append("- **Not independently confirmed: rows that judged this model are tied to its training rows.**")
     lines += [f"- {text(warning)}" for warning in study.get("warnings") or []]
     versions = ", ".join(f"{name} {value}" for name, value in (manifest.get("versions") or {}).items())
     return "\n".join(

@@ -38,13 +38,19 @@ class Floor:
 
 @dataclass(frozen=True)
 class Judged:
-    """Quality on some rows and how it stands to the floor there."""
+    """Quality on some rows and how it stands to the floor there.
+
+    withheld: the floor would be proven, or met by the estimate, if all rows were independent of the training rows.
+    independent: whether it is met by the estimate on those that are; None where too few are.
+    """
 
     quality: Quality
     floor: float
     floor_test: FloorTest
     margin: float
     meets: bool
+    withheld: bool = False
+    independent: bool | None = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,13 @@ class Alone:
     cpu_s: float
     energy: Energy | None
     basis: str
+
+
+def _withhold(judged: Judged, independent: bool | None) -> Judged:
+    """At most not disproven, for want of rows that no model may have seen."""
+    if judged.floor_test != "proven":
+        return replace(judged, independent=independent)
+    return replace(judged, floor_test="not_disproven", withheld=True, independent=independent)
 
 
 class Bench:
@@ -90,8 +103,24 @@ class Bench:
         # a label that no list holds is an answer all the same, and a wrong one
         return np.array([codes.get(label, len(codes)) for label in arm.predict(split.x, batch).tolist()])
 
-    def judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
-        """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows."""
+    def judge(self, split: Split, candidate: Array, baseline: Array, free: Array | None = None) -> Judged:
+        """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows.
+
+        free: True for rows that nothing ties to training rows `(n,)`; None where all are. What is proven on all rows
+        stands only where it is proven on these alone.
+        """
+        judged = self._judge(split, candidate, baseline)
+        if self.workload.rows.independence.withheld:
+            return _withhold(judged, None)
+        if free is None or bool(free.all()):
+            return judged
+        kept = candidate[free]
+        again = self._judge(split.take(free), kept, kept if candidate is baseline else baseline[free])
+        if judged.floor_test == "proven" and again.floor_test != "proven":
+            return _withhold(judged, again.meets)
+        return replace(judged, withheld=judged.meets and not again.meets, independent=again.meets)
+
+    def _judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
         metric, seed = self.workload.quality, self.workload.seed
         found = quality.estimate(metric, split.y, candidate, seed)
         floor = self.floor.absolute

@@ -39,8 +39,10 @@ ANSWERS = "validation.npy"
 class Found:
     """What a study has come to.
 
-    confirmed: None until the test rows were asked. safest: where the recommended one is not proven to meet the floor,
-    the cheapest that is. boldest: where it is, the cheapest that meets the floor by its estimate alone.
+    confirmed: None until the test rows were asked, and where they are not independent. independent: False where the
+    grade of the recommended one rests on rows that are tied to training rows. safest: where the recommended one is not
+    proven to meet the floor, the cheapest that is. boldest: where it is, the cheapest that meets the floor by its
+    estimate alone.
     """
 
     baseline: Trial
@@ -49,6 +51,7 @@ class Found:
     safest: Trial | None = None
     boldest: Trial | None = None
     confirmed: bool | None = None
+    independent: bool = True
     finals: dict[str, Any] | None = None
     tied: list[str] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
@@ -135,7 +138,7 @@ class Engine:
             if self.bench.reference is not None:
                 self.bench.reference.check_baseline(arm)
             self._val = self._answers(trial, arm)
-            judged = self.bench.judge(rows, self._val, self._val)
+            judged = self.bench.judge(rows, self._val, self._val, self._free)
         with self.ledger.booking("measure", trial.id, "self-test"):
             test, side = self.bench.check_host(artifact, 0.1 * self.unspent_s()), self.bench.alone(arm)
             trial = self._described(trial, judged, arm, artifact)
@@ -205,7 +208,7 @@ class Engine:
         with arm:
             with self.ledger.booking("evaluate", trial.id, "validation rows"):
                 self._check_given(trial, arm)
-                judged = self.bench.judge(rows, self._answers(trial, arm), self._val)
+                judged = self.bench.judge(rows, self._answers(trial, arm), self._val, self._free)
             with self.ledger.booking("measure", trial.id, "latency, pairs against the baseline"):
                 trial = self._described(trial, judged, arm, artifact)
                 comparison = self.bench.screen(arm, max(2.0, 0.2 * self.left_s()))
@@ -224,9 +227,14 @@ class Engine:
     def _described(self, trial: Trial, judged: Judged, arm: SessionArm, artifact: Artifact) -> Trial:
         return replace(
             trial, quality=judged.quality, meets_floor=judged.meets, floor_test=judged.floor_test,
-            floor_margin=judged.margin,
+            floor_margin=judged.margin, withheld=judged.withheld,
             latency_s=self.bench.latency(arm), size_bytes=artifact.size_bytes, peak_rss_bytes=arm.peak_rss_bytes(),
         )  # fmt: skip
+
+    @property
+    def _free(self) -> Array | None:
+        """Validation rows that nothing ties to training rows."""
+        return self.workload.rows.independence.val
 
     def _answers(self, trial: Trial, arm: SessionArm) -> Array:
         """What it answers on the validation rows, kept for comparing all candidates on the same rows."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from trimwatt.compare.finals import Finals
 from trimwatt.errors import TrialFailed
 from trimwatt.study import recommend
+from trimwatt.study.bench import Judged
 from trimwatt.study.engine import Engine, Found, compared
 from trimwatt.trial import Trial
 from trimwatt.workload import Array
@@ -17,15 +18,24 @@ def decide(engine: Engine, found: Found) -> None:
     """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
     there = [t for t in engine.trials if t.id in engine.openable()]
     pool, all_that_meet = recommend.eligible(there, engine.options), recommend.acceptable(there, engine.options)
+    if not pool and engine.options.strict and engine.workload.rows.independence.withheld:
+        # nothing can be proven on these rows, which is no reason to leave the baseline
+        pool = [trial for trial in all_that_meet if trial.id == found.baseline.id]
     _decide(engine, found, pool)
     kept = found.recommended is not None and found.recommended.id == found.baseline.id
     if kept and not engine.options.strict and len(all_that_meet) > len(pool):
         # what was proven saved nothing after all
         _decide(engine, found, all_that_meet)
+    found.independent = found.recommended is None or not _rests_on_ties(engine, found.recommended)
     found.safest = recommend.cheapest_proven(pool, found.recommended)
     found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
     _note_columns(engine, found)
     engine.keep_pending()
+
+
+def _rests_on_ties(engine: Engine, chosen: Trial) -> bool:
+    """Whether what is said of it needs rows that are tied to training rows."""
+    return engine.workload.rows.independence.withheld or chosen.withheld
 
 
 def _note_columns(engine: Engine, found: Found) -> None:
@@ -105,12 +115,22 @@ def _confirm(engine: Engine, found: Found) -> None:
     with engine.ledger.booking("evaluate", None, "confirmation on test rows"):
         before = engine.bench.predictions(engine.bench.baseline, rows)
         after = before if same else _asked(engine, found.recommended)
-        base, chosen = engine.bench.judge(rows, before, before), engine.bench.judge(rows, after, before)
+        free = engine.workload.rows.independence.test
+        base, chosen = (engine.bench.judge(rows, answers, before, free) for answers in (before, after))
     engine.keep_pending()
     found.baseline = engine.amend(replace(found.baseline, test_quality=base.quality))
     kept = engine.by_id(found.recommended.id)
     found.recommended = found.baseline if same else engine.amend(replace(kept, test_quality=chosen.quality))
-    found.confirmed = chosen.meets
+    _confirm_by(found, chosen)
+
+
+def _confirm_by(found: Found, chosen: Judged) -> None:
+    """Test rows that are tied to others confirm nothing, nor do those alone that are not, where the others disagree."""
+    if chosen.meets and not chosen.independent:
+        found.independent = False
+    found.confirmed = chosen.meets if found.independent else None
+    if not found.independent and not chosen.meets:
+        found.notes.append("on the test rows, which are not independent, the recommended model misses the floor")
 
 
 def _note_earlier(engine: Engine, found: Found, chosen: str) -> None:

@@ -79,7 +79,25 @@ def workload(
     )  # fmt: skip
     if train and merged.trainer is None:
         merged = replace(merged, trainer=make("train"))
-    return _to_be_fitted(merged) or framework.get(merged.form).adopt(merged, told)
+    adopted = _to_be_fitted(merged) or framework.get(merged.form).adopt(merged, told)
+    return adopted if adopted.trainer is not None else _perhaps_seen(adopted)
+
+
+def _perhaps_seen(fitted: Workload) -> Workload:
+    """Nothing is proven of a fitted model by rows that it may have been fitted on: a split must be named."""
+    data = fitted.rows
+    if data.split_by == "source":
+        return fitted
+    known, judged = data.independence, len(data.val) + len(data.test)
+    reason = "the model came fitted, with rows that name no split, and may have seen them all"
+    remedy = "name the rows that it was not fitted on, by a column of train, val and test or as (train, val, test)"
+    seen = replace(
+        known, kinds=(*known.kinds, "seen"), rows=judged, withheld=True,
+        reason="; ".join(filter(None, (reason, known.reason))),
+        remedy=" and ".join(filter(None, (remedy, known.remedy))),
+    )  # fmt: skip
+    note = f"not independent: {reason}; {remedy}"
+    return replace(fitted, data=replace(data, independence=seen, warnings=(*data.warnings, note)))
 
 
 def _refuse_without_model(outputs: Outputs | None, classes: Any) -> None:

@@ -28,6 +28,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "self_test": test and test.to_dict(),
         "baseline": found.baseline.id,
         "recommended": chosen and chosen.id,
+        "independence": independence(base.rows, found),
         "safest": found.safest and found.safest.id,
         "boldest": found.boldest and found.boldest.id,
         "confirmed": found.confirmed,
@@ -56,7 +57,7 @@ def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
     total = ledger.total()
     pay = recommend.pay_back(found.baseline, chosen or found.baseline, total)
     return {
-        "verdict": verdict.sentence(found, engine.options, pay, chosen.floor_margin if chosen else None),
+        "verdict": verdict.sentence(found, engine.options, pay, engine.workload.rows.independence),
         "ledger": [entry.to_dict() for entry in ledger.entries],
         "total": total and total.to_dict(),
         "duration_s": ledger.duration_s(),
@@ -82,8 +83,22 @@ def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
     """0 ok; 1 nothing meets the floor or the test rows disagree; 4 under strict, when better evidence was wanted."""
     if found.recommended is None or found.confirmed is False:
         return 1
+    if options.strict and not found.independent:
+        return 4
     unproven = any(trial.meets_floor and trial.floor_test != "proven" for trial in trials)
     return 4 if options.strict and found.recommended.id == found.baseline.id and unproven else 0
+
+
+def independence(rows: Data, found: Found) -> dict[str, Any]:
+    """Whether the grades rest on independent rows, and what ties the others: kinds, number of judged rows, columns."""
+    ties = rows.independence
+    return {
+        "status": "independent" if found.independent else "withheld",
+        "kinds": list(ties.kinds),
+        "rows": ties.rows,
+        "columns": list(ties.columns),
+        "reason": ties.reason or None,
+    }
 
 
 def described(rows: Data) -> dict[str, Any]:

@@ -7,18 +7,20 @@ from trimwatt.study.engine import Found
 from trimwatt.study.options import Options
 from trimwatt.study.recommend import PayBack
 from trimwatt.trial import Quality, Trial
-from trimwatt.workload import Workload
+from trimwatt.workload import Independence, Workload
 
 
-def sentence(found: Found, options: Options, pay: PayBack, margin: float | None) -> str:
+def sentence(found: Found, options: Options, pay: PayBack, ties: Independence) -> str:
     """What to use, why, how sure, and when it pays back."""
     chosen, baseline = found.recommended, found.baseline
     if chosen is None:
         return f"Nothing that was tried meets the floor of {_number(found.floor, baseline)}{_within(options)}."
     if chosen.id == baseline.id:
         what = "nothing proven to meet the floor" if found.boldest else "nothing that meets the floor"
-        return f"Keep the baseline, {baseline.name}: {what} was shown to take less."
-    parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor, margin), _confirmed(found)]
+        doubt = "" if found.independent else f"; {_not_independent(ties)}"
+        return f"Keep the baseline, {baseline.name}: {what} was shown to take less{doubt}."
+    sure = _confirmed(found) if found.independent else _not_independent(ties)
+    parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor), sure]
     return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen)
 
 
@@ -32,8 +34,8 @@ def _saving(trial: Trial) -> str:
     return said if ratio.value >= 1 else f"{said}, that is {units.three(1 / ratio.value)} times less"
 
 
-def _quality(trial: Trial, floor: float, margin: float | None) -> str:
-    quality = trial.quality
+def _quality(trial: Trial, floor: float) -> str:
+    quality, margin = trial.quality, trial.floor_margin
     if quality is None:
         return "quality unknown"
     grade = {"proven": "proven", "not_disproven": "not disproven", "failed": "failed", None: "not tested"}[
@@ -50,6 +52,10 @@ def _confirmed(found: Found) -> str:
         return "not checked on test rows"
     how = "confirmed" if found.confirmed else "NOT CONFIRMED"
     return f"{how} on {test.rows} test rows ({test.value:.4f}, the baseline {base.value:.4f})"
+
+
+def _not_independent(ties: Independence) -> str:
+    return f"not independently confirmed: {ties.reason} (to have it confirmed, {ties.remedy})"
 
 
 def _pay_back(pay: PayBack, baseline: Trial, chosen: Trial) -> str:

@@ -1,0 +1,225 @@
+"""Rows of one patient, device or place: found by a column that names them, or by their lying close together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from trimwatt.independence import probe
+from trimwatt.independence._base import Table, Tie, number
+from trimwatt.independence._columns import as_numbers
+from trimwatt.independence.probe import matrix
+from trimwatt.workload import Array
+
+LEAST_GROUPS = 8
+_LARGEST = 0.25
+_ALIKE = 0.5
+_PURE = 0.95
+_LEAST_GAIN = 0.03
+_SAMPLE = 1500
+_PROBED = 3000
+_MOST_COLUMNS = 128
+_ORDERED = 0.15
+_EXPLAINED = 0.4
+_CLUSTERED = (50, 8000)
+_REACH = 1.5
+
+
+def find(table: Table) -> Tie | None:
+    """A column whose equal values mark rows that belong together, and from which a model gains; else close clusters.
+
+    Such a column names many groups of several rows each, which are far more alike than others, or agree in the target
+    though no other column says so. That alone is no harm: the tie is one only where a quick model does surely worse
+    on groups that it has never seen.
+    """
+    found: tuple[float, Tie] | None = None
+    for name, labels in _candidates(table):
+        if not (_agrees_in_target(table, name, labels) or _is_alike(table, name, labels)):
+            continue
+        rows = whole_groups(labels, _PROBED)
+        gain = probe.gain(table, rows, labels[rows])
+        if gain.above(_LEAST_GAIN) and (found is None or gain.mean > found[0]):
+            found = gain.mean, Tie("group", labels, (name,))
+    return found[1] if found else _clusters(table)
+
+
+def _candidates(table: Table) -> Iterator[tuple[str, Array]]:
+    """Columns, and parts of text such as "p12-visit3", with several rows to each of many values."""
+    columns = table.columns
+    if len(columns) > _MOST_COLUMNS:
+        return
+    for name, column in columns.items():
+        if column.dtype.kind in "mM":
+            continue
+        labels = number(column)
+        if _names_groups(labels):
+            yield name, labels
+        elif column.dtype == object and labels.max() > len(labels) // 4:
+            yield from ((name, part) for part in _parts(column) if _names_groups(part))
+
+
+def _names_groups(labels: Array) -> bool:
+    size = np.bincount(labels)
+    size = size[size > 0]
+    several = int(size[size > 1].sum())
+    return len(size) >= LEAST_GROUPS and several >= 0.8 * len(labels) and size.max() <= _LARGEST * len(labels)
+
+
+def _parts(column: Array) -> Iterator[Array]:
+    """What stands between the marks of text that is built alike in every row."""
+    cells = [re.split(r"[^0-9A-Za-z]+", str(cell)) for cell in column.tolist()]
+    width = len(cells[0])
+    if not 2 <= width <= 6 or any(len(cell) != width for cell in cells):
+        return
+    for place in range(width):
+        words = np.empty(len(cells), dtype=object)
+        words[:] = [cell[place] for cell in cells]
+        yield number(words)
+
+
+def _agrees_in_target(table: Table, name: str, labels: Array) -> bool:
+    """Whether rows of one value nearly always agree in the target, while neighbouring values do not."""
+    size = np.bincount(labels).clip(min=1)
+    if table.classified:
+        counts = np.zeros((len(size), int(table.y.max()) + 1))
+        np.add.at(counts, (labels, table.y), 1)
+        common = float(np.bincount(table.y).max()) / len(labels)
+        pure = float(counts.max(axis=1).sum()) / len(labels)
+        # a value of few rows agrees by chance: what is left of them, given the most frequent class, decides
+        if 1 - pure > (1 - _PURE) * (1 - common) * 2:
+            return False
+        means = counts.argmax(axis=1).astype(np.float64)
+        return not _is_smooth(table, name, means, classified=True)
+    means = np.bincount(labels, weights=table.y) / size
+    rest = float(np.var(table.y - means[labels])) * len(labels) / max(1, len(labels) - len(size))
+    if rest > (1 - _PURE) * float(np.var(table.y)):
+        return False
+    return not _is_smooth(table, name, means, classified=False)
+
+
+def _is_smooth(table: Table, name: str, means: Array, classified: bool) -> bool:
+    """Whether neighbouring values of a column of numbers have neighbouring targets, as amounts have, names not."""
+    if as_numbers(table.columns[name]) is None or len(means) < 3:
+        return False
+    if classified:
+        share = np.bincount(means.astype(np.int64)) / len(means)
+        by_chance = float((share**2).sum())
+        return float((means[1:] == means[:-1]).mean()) > by_chance + 0.5 * (1 - by_chance)
+    return float(np.mean(np.diff(means) ** 2)) < float(np.var(means))
+
+
+def _is_alike(table: Table, name: str, labels: Array) -> bool:
+    """Whether the nearest other row, by all other columns, mostly has the same value, beyond what chance gives."""
+    rows = whole_groups(labels, _SAMPLE)
+    own = labels[rows]
+    own = np.unique(own, return_inverse=True)[1].reshape(-1)
+    others = {other: column for other, column in table.features.items() if other != name}
+    if not others or own.max() < LEAST_GROUPS - 1:
+        return False
+    x = scaled(matrix(Table(others, table.y, table.classified), rows))
+    if _explained(x, own) < _EXPLAINED:
+        return False
+    apart = distances(x)
+    same = own[:, None] == own[None, :]
+    nearest = apart.argmin(axis=1)
+    by_chance = float(((np.bincount(own) / len(own)) ** 2).sum())
+    share = float((own[nearest] == own).mean())
+    if (share - by_chance) / (1 - by_chance) < _ALIKE:
+        return False
+    if as_numbers(table.columns[name]) is None:
+        return True
+    # of an amount, values beside it have rows beside these; of a name they have any
+    stranger = np.where(same, np.inf, apart).argmin(axis=1)
+    return float(np.abs(own[stranger] - own).mean()) >= _ORDERED * float(own.max() + 1)
+
+
+def _explained(x: Array, labels: Array) -> float:
+    """The largest share of a column's variance that lies between groups, adjusted for how many there are."""
+    size = np.bincount(labels)
+    best = 0.0
+    for column in x.T:
+        means = np.bincount(labels, weights=column) / size
+        rest, whole = float(np.var(column - means[labels])), float(np.var(column))
+        if whole > 0 and len(labels) > len(size):
+            best = max(best, 1 - rest / whole * (len(labels) - 1) / (len(labels) - len(size)))
+    return best
+
+
+def whole_groups(labels: Array, most: int) -> Array:
+    """Rows of groups drawn at random, all or up to a share of each, at most so many."""
+    rng = np.random.default_rng(0)
+    lot = rng.permutation(len(labels))
+    order = lot[np.argsort(labels[lot], kind="stable")]
+    size = np.bincount(labels)
+    start = np.cumsum(size) - size
+    place = np.arange(len(order)) - np.repeat(start, size)
+    cap = max(4, most // max(1, min(len(size), 100)))
+    rank = rng.permutation(len(size))
+    kept = order[place < cap]
+    kept = kept[np.argsort(rank[labels[kept]], kind="stable")][:most]
+    return np.sort(kept)
+
+
+def scaled(x: Array) -> Array:
+    """Columns with mean 0 and spread 1; those that do not vary stay 0."""
+    spread = x.std(axis=0)
+    return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0), dtype=np.float32)
+
+
+def distances(x: Array) -> Array:
+    """Squared distances `(n, n)` between rows, infinite to themselves."""
+    norm = (x**2).sum(axis=1)
+    found = np.maximum(norm[:, None] + norm[None, :] - 2 * x @ x.T, 0.0)
+    np.fill_diagonal(found, np.inf)
+    return np.asarray(found)
+
+
+def _clusters(table: Table) -> Tie | None:
+    """Many small heaps of rows with gaps between, in which the target agrees beyond what other heaps tell."""
+    if not _CLUSTERED[0] <= len(table) <= _CLUSTERED[1] or (not isinstance(table.x, dict) and table.x.ndim != 2):
+        return None
+    x = scaled(matrix(table, np.arange(len(table))))
+    labels = _heaps(x)
+    size = np.bincount(labels)
+    heaps = int((size > 1).sum())
+    classes = len(np.unique(table.y)) if table.classified else 1
+    if heaps < max(LEAST_GROUPS, 5 * classes) or size.max() > _LARGEST * len(table):
+        return None
+    if size[size > 1].sum() < 0.8 * len(table):
+        return None
+    rows = whole_groups(labels, _PROBED)
+    return Tie("group", labels) if probe.gain(table, rows, labels[rows]).above(_LEAST_GAIN) else None
+
+
+def _heaps(x: Array) -> Array:
+    """Rows linked where they are hardly further apart than nearly all are from their nearest: one heap of most data."""
+    from trimwatt.independence.twins import linked
+
+    nearest = np.concatenate([_nearest(x, block) for block in _blocks(len(x))])
+    reach = _REACH**2 * float(np.quantile(nearest, 0.95))
+    if reach <= 0:
+        return np.arange(len(x))
+    edges = [ends for block in _blocks(len(x)) for ends in [_within(x, block, reach)]]
+    return linked(edges, len(x))
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, start + 500) for start in range(0, rows, 500)]
+
+
+def _from(x: Array, block: slice) -> Array:
+    norm = (x**2).sum(axis=1)
+    found = np.maximum(norm[block, None] + norm[None, :] - 2 * x[block] @ x.T, 0.0)
+    found[np.arange(len(found)), np.arange(block.start, block.start + len(found))] = np.inf
+    return np.asarray(found)
+
+
+def _nearest(x: Array, block: slice) -> Array:
+    return np.asarray(_from(x, block).min(axis=1))
+
+
+def _within(x: Array, block: slice, reach: float) -> tuple[Array, Array]:
+    i, j = np.nonzero(_from(x, block) <= reach)
+    return i + block.start, j

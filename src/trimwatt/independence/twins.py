@@ -1,0 +1,113 @@
+"""Rows that are equal or nearly so: found by hashing coarse values of a few columns, then checked in every column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trimwatt.independence._base import Table, Tie
+from trimwatt.independence._columns import Column, comparable, exact, mixed
+from trimwatt.independence.chance import shuffled
+from trimwatt.workload import Array
+
+_SETS = 6
+_NEIGHBOURS = 4
+_SAMPLE = 20_000
+
+
+def find(table: Table) -> Tie | None:
+    """Rows with twins as a tie, None where there are none or chance explains as many.
+
+    What chance gives is counted in the same columns, shuffled so that each keeps only what it shares with the column
+    before it that tells most of it: a table of a few categories has twins without any copying.
+    """
+    if table.image:
+        from trimwatt.independence import pictures
+
+        return pictures.find(table)
+    columns = comparable(table)
+    labels = components(columns, len(table))
+    twins = have_twins(labels, table.part)
+    if twins < 2:
+        return None
+    by_chance = have_twins(components(shuffled(columns, seed=0), len(table)), table.part)
+    # as many by chance, give or take its scatter, or at least half of them
+    if twins <= max(by_chance + 3 * np.sqrt(by_chance + 1), 2 * by_chance):
+        return None
+    return Tie("twins", labels)
+
+
+def have_twins(labels: Array, part: Array) -> int:
+    """How many judged rows have a twin in another split, or rows that have one at all where there is no split yet."""
+    size = np.bincount(labels)
+    if (part < 0).all():
+        return int((size[labels] > 1).sum())
+    first = np.full(len(size), 9)
+    np.minimum.at(first, labels, part)
+    return int((first[labels] < part).sum())
+
+
+def components(columns: list[Column], rows: int, seed: int = 0) -> Array:
+    """A label per row `(n,)`; rows that are equal or nearly so, also by way of others, have the same."""
+    if not columns:
+        return np.arange(rows)
+    _, first, home = np.unique(exact(columns, rows), return_index=True, return_inverse=True)
+    home = home.reshape(-1)
+    edges = list(_near_pairs(columns, first, np.random.default_rng(seed)))
+    return linked(edges, len(first))[home] if edges else home
+
+
+def linked(edges: list[tuple[Array, Array]], nodes: int) -> Array:
+    """Labels of the connected parts of a graph."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    i, j = (np.concatenate(ends) for ends in zip(*edges, strict=True))
+    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _near_pairs(columns: list[Column], rows: Array, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    """Pairs of places in `rows` that are equal within tolerance, among those that share a cell of a set of columns."""
+    if all(column.discrete for column in columns) and all(column.tolerance == 0 for column in columns):
+        return
+    for number in range(min(_SETS, 2 * len(columns))):
+        chosen = _set_of_columns(columns, rows, rng)
+        keys = mixed((column.cells(offset)[rows] for column, offset in chosen), len(rows))
+        tie_break = columns[number % len(columns)].values[rows]
+        order = np.lexsort((tie_break, keys))
+        for step in range(1, _NEIGHBOURS + 1):
+            a, b = order[:-step], order[step:]
+            same = keys[a] == keys[b]
+            i, j = _equal(columns, rows, a[same], b[same])
+            if len(i):
+                yield i, j
+
+
+def _equal(columns: list[Column], rows: Array, i: Array, j: Array) -> tuple[Array, Array]:
+    for column in columns:
+        if not len(i):
+            break
+        same = column.near(rows[i], rows[j])
+        i, j = i[same], j[same]
+    return i, j
+
+
+def _set_of_columns(columns: list[Column], rows: Array, rng: np.random.Generator) -> list[tuple[Column, float]]:
+    """Columns drawn by what they tell, as many as part the rows into cells of about one, each with its offset."""
+    weight = np.array([column.entropy for column in columns]) * rng.uniform(0.3, 1.0, len(columns))
+    sample = rows[:: max(1, len(rows) // _SAMPLE)]
+    pairs, wanted = len(sample) * (len(sample) - 1) / 2, 3 * np.log2(max(2, len(rows)))
+    keys, chosen, bits = np.zeros(len(sample), np.uint64), [], 0.0
+    for place in np.argsort(-weight, kind="stable"):
+        column, offset = columns[place], float(rng.random())
+        chosen.append((column, offset))
+        bits += column.entropy
+        values = Column(column.name, column.values[sample], column.tolerance, column.discrete, column.entropy)
+        keys = mixed((keys, values.cells(offset)), len(sample))
+        counts = np.unique(keys, return_counts=True)[1].astype(np.float64)
+        together = float((counts * (counts - 1)).sum() / 2)
+        if together / max(1.0, pairs) * len(rows) <= 1 or bits >= wanted:
+            break
+    return chosen
