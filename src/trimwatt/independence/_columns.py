@@ -14,6 +14,7 @@ from trimwatt.workload import Array
 NEAR = 0.01
 _SAMPLE = 20_000
 _FEW = 256
+_NAMES = 0.98
 _IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -47,10 +48,16 @@ class Column:
 
 def comparable(table: Table) -> list[Column]:
     """The features of `table` to compare rows by, the most telling first; what numbers the rows is left out."""
-    found = [_column(name, values) for name, values in table.features.items()]
+    described = {name: key for name, key in table.keys.items() if key.dtype == object and _describes(key)}
+    found = [_column(name, values) for name, values in {**described, **table.features}.items()]
     kept = [column for column in found if column is not None and column.entropy > 0]
-    described = [column for column in kept if not _numbers_rows(column)]
-    return sorted(described or kept, key=lambda column: -column.entropy)
+    telling = [column for column in kept if not _numbers_rows(column)]
+    return sorted(telling or kept, key=lambda column: -column.entropy)
+
+
+def _describes(text: Array) -> bool:
+    """Whether text that no model reads says something of its row, rather than being a name for it."""
+    return len(np.unique(folded(text))) <= _NAMES * len(text)
 
 
 def _column(name: str, values: Array) -> Column | None:
@@ -103,7 +110,7 @@ def folded(values: Array) -> Array:
     """Labels of text without differences of case, spaces and digits; digits stay where little else tells it apart."""
     with_digits = spelled(values, lambda cell: "".join(str(cell).casefold().split()))
     without = spelled(values, lambda cell: re.sub(r"\d", "0", "".join(str(cell).casefold().split())))
-    return without if without.max(initial=0) >= 0.5 * with_digits.max(initial=0) else with_digits
+    return without if without.max(initial=0) >= 0.1 * with_digits.max(initial=0) else with_digits
 
 
 def _numbers_rows(column: Column) -> bool:

@@ -80,14 +80,15 @@ def _interpolation(side: int, crop: float) -> Array:
     """Weights `(side, side)` of the old places in the new ones."""
     margin = crop * side
     place = np.clip(margin + (np.arange(side) + 0.5) * (side - 2 * margin) / side - 0.5, 0, side - 1)
-    return np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(side)[None, :])).astype(np.float32)
+    weights = np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(side)[None, :]))
+    return np.asarray(weights, dtype=np.float32)
 
 
 def perceptual_hashes(small: Array) -> Array:
     """64 signs `(n, 64)` of the lowest frequencies of each picture, brightness left out."""
     from scipy.fft import dctn
 
-    low: Array = dctn(small, axes=(1, 2))[:, : _HASH_SIDE + 1, : _HASH_SIDE + 1].reshape(len(small), -1)[:, 1:]
+    low = np.asarray(dctn(small, axes=(1, 2)))[:, : _HASH_SIDE + 1, : _HASH_SIDE + 1].reshape(len(small), -1)[:, 1:]
     return np.asarray(low > np.median(low, axis=1, keepdims=True))
 
 

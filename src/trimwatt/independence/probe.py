@@ -36,8 +36,11 @@ def matrix(table: Table, rows: Array) -> Array:
         found = np.asarray(table.x[rows], dtype=np.float32).reshape(len(rows), -1)
     else:
         found = np.column_stack([_feature(column[rows]) for column in table.x.values()]).astype(np.float32)
-    middle = np.nan_to_num(np.nanmedian(np.where(np.isfinite(found), found, np.nan), axis=0)) if len(found) else 0.0
-    return np.where(np.isfinite(found), found, middle).astype(np.float32)
+    there = np.isfinite(found)
+    # a column of nothing has no median, and numpy warns of it
+    found = np.where(there | there.any(axis=0), found, 0.0)
+    middle = np.nanmedian(np.where(np.isfinite(found), found, np.nan), axis=0)
+    return np.asarray(np.where(np.isfinite(found), found, middle), dtype=np.float32)
 
 
 def _feature(column: Array) -> Array:
