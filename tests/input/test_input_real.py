@@ -47,8 +47,9 @@ def test_pneumonia(shared_data: Path) -> None:
     data, _ = load(shared_data / "pneumoniamnist.npz")
     assert [len(data.train), len(data.val), len(data.test)] == [4708, 524, 624]
     assert data.kind == "image" and data.classes == (0, 1)
-    assert any(warning.startswith("8 of 524 val rows") for warning in data.warnings)
-    assert not any("test rows also" in warning for warning in data.warnings)
+    found = data.independence
+    assert (found.kinds, found.rows, found.withheld) == (("twins",), 8, False)
+    assert found.val is not None and int((~found.val).sum()) == 8
 
 
 @pytest.mark.slow
