@@ -9,6 +9,6 @@ from trimwatt.independence.ties import find, judge, unparted
 from trimwatt.workload import Independence
 
 __all__ = [
-    "LEAST_GROUPS", "TEST", "TRAIN", "UNSPLIT", "VAL", "Independence", "Table", "Tie", "find", "judge", "number",
+    "Independence", "LEAST_GROUPS", "TEST", "TRAIN", "Table", "Tie", "UNSPLIT", "VAL", "find", "judge", "number",
     "unparted",
 ]  # fmt: skip
