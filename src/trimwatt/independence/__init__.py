@@ -3,12 +3,7 @@
 What is found decides which rows a split made here keeps together, and on which judged rows a floor is tested again.
 """
 
-from trimwatt.independence._base import TEST, TRAIN, UNSPLIT, VAL, Table, Tie, number
-from trimwatt.independence.groups import LEAST_GROUPS
+from trimwatt.independence._base import Table, Tie, number
 from trimwatt.independence.ties import find, judge, unparted
-from trimwatt.workload import Independence
 
-__all__ = [
-    "Independence", "LEAST_GROUPS", "TEST", "TRAIN", "Table", "Tie", "UNSPLIT", "VAL", "find", "judge", "number",
-    "unparted",
-]  # fmt: skip
+__all__ = ["Table", "Tie", "find", "judge", "number", "unparted"]

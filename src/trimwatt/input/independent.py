@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from trimwatt import independence
-from trimwatt.independence import TEST, TRAIN, UNSPLIT, VAL, Table, Tie
+from trimwatt.independence import Table, Tie
+from trimwatt.independence._base import TEST, TRAIN, UNSPLIT, VAL
+from trimwatt.independence.groups import LEAST_GROUPS
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.split import Places
-from trimwatt.workload import Array, Data, Rows, count
+from trimwatt.workload import Array, Data, Independence, Rows, count
 
 _PARTS = {"train": TRAIN, "val": VAL, "test": TEST, "all": UNSPLIT}
 _WORTH_TELLING = 0.01
@@ -59,7 +61,7 @@ def keep_together(parts: Mapping[str, Part], ties: list[Tie]) -> dict[str, Part]
     for name, part in parts.items():
         own, start = labels[start : start + len(part.y)], start + len(part.y)
         named = part.group is not None or part.time is not None
-        many = len(np.unique(own)) >= independence.LEAST_GROUPS
+        many = len(np.unique(own)) >= LEAST_GROUPS
         done[name] = part if named else replace(part, group=own) if grouped and many else replace(part, twins=own)
     return done
 
@@ -81,7 +83,7 @@ def judged(data: Data, table: Table, ties: list[Tie], parts: Mapping[str, Part],
     return replace(data, independence=found, warnings=(*data.warnings, *notes, *_kept(ties, found.kinds)))
 
 
-def _matters(found: independence.Independence, part: Array) -> bool:
+def _matters(found: Independence, part: Array) -> bool:
     return found.withheld or found.rows > _WORTH_TELLING * (part != TRAIN).sum()
 
 
