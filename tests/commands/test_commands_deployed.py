@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,25 @@ def test_a_runtime_nobody_knows_is_refused_when_opened(copied: Path) -> None:
     change(copied, runtime="abacus")
     with pytest.raises(InputError, match="runtime 'abacus' is unknown"):
         deployed.load(copied).open()
+
+
+def test_the_user_s_own_files_in_an_artifact_stay_when_it_is_replaced(copied: Path) -> None:
+    from handing_over import hand_over
+
+    for name in ("notes.txt", "more/remarks.txt"):
+        (copied / name).parent.mkdir(exist_ok=True)
+        (copied / name).write_text("mine")
+    hand_over(samples.people(), copied)
+    assert (copied / "notes.txt").read_text() == (copied / "more/remarks.txt").read_text() == "mine"
+    assert deployed.load(copied).manifest["classes"] == ["no", "yes"]
+    listed = json.loads((copied / "manifest.json").read_text())
+    (copied / "manifest.json").write_text(json.dumps({**listed, "files": {}}))
+    before = (copied / "model.onnx").read_bytes()
+    shutil.rmtree(copied.with_name(f"{copied.name}-made"))
+    with pytest.raises(InputError, match=r"model\.onnx is not of the artifact that is to be written there"):
+        hand_over(samples.digits(), copied)
+    assert (copied / "model.onnx").read_bytes() == before
+    assert [path.name for path in copied.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_an_artifact_is_replaced_whole_and_a_stranger_s_folder_is_not(copied: Path, tmp_path: Path) -> None:

@@ -164,6 +164,19 @@ def own_model(folder: Path) -> None:
     (folder / "trials/t00/model.json").write_text("my notes on the model")
 
 
+def own_card(folder: Path) -> None:
+    (folder / "artifact/README.md").write_text("my notes")
+
+
+def own_model_beside(folder: Path) -> None:
+    (folder / "artifact/model.skops").write_bytes(b"PK mine")
+
+
+def linked_model(folder: Path) -> None:
+    (folder / "artifact/model.onnx").rename(folder.parent / "mine.onnx")
+    (folder / "artifact/model.onnx").symlink_to(folder.parent / "mine.onnx")
+
+
 def own_work(folder: Path) -> None:
     (folder / "work").mkdir()
     (folder / "work/todo.txt").write_text("x")
@@ -181,7 +194,19 @@ def linked_file(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [own_study_json, own_database, own_page, own_artifact, own_model, own_work, linked_trials, linked_file],
+    [
+        own_study_json,
+        own_database,
+        own_page,
+        own_artifact,
+        own_model,
+        own_card,
+        own_model_beside,
+        linked_model,
+        own_work,
+        linked_trials,
+        linked_file,
+    ],
 )
 def test_what_is_in_the_way_is_named_and_nothing_is_touched(study: Path, spoil: Callable[[Path], None]) -> None:
     spoil(study)

@@ -135,6 +135,21 @@ def test_points_meant_as_percent_are_caught() -> None:
         Options(max_drop=1)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["max_drop", "floor"])
+def test_a_limit_that_is_no_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name} is a finite number, got {value:g}"):
+        Options(**{name: value})
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is no folder that one can write to"):
+        folders.choose(tmp_path / "file" / "a" / "b", "x.csv", resume=False, force=True)
+    assert folders.choose(tmp_path / "a" / "b", "x.csv", resume=False, force=False) == tmp_path / "a" / "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_folder_that_is_there_is_refused_and_a_strangers_never_replaced(tmp_path: Path) -> None:
     place = tmp_path / "out"
     assert folders.choose(place, "x.csv", resume=False, force=False) == place

@@ -42,13 +42,15 @@ def write(
     recipe: list[dict[str, Any]],
     figures: dict[str, Any],
     scenario: Scenario,
+    keep_others: bool = False,
 ) -> Path:
     """Copy `artifact` and its manifest into `folder`, whole or not at all, and return `folder`.
 
     input: what `trimwatt.input.describe` says of the rows. figures: energy, quality and size as the study found them.
-    An artifact of ours that stands there is replaced; raises InputError for a folder that is anything else.
+    An artifact of ours that stands there is replaced, and files of the user's own in it stay; raises InputError for a
+    folder that is anything else, unless keep_others says that it is ours but for them, and where one is in the way.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    if folder.exists() and not (folder / MANIFEST).is_file() and not keep_others:
         raise InputError(f"{folder} exists and is no artifact of trimwatt; name another folder")
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
@@ -89,9 +91,27 @@ def _put(beside: Path, folder: Path) -> None:
     """Rename over what was there; the old one is moved aside first, since folders cannot be replaced in one step."""
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     if folder.exists():
+        _copy_others(folder, beside)
         folder.rename(old)
     beside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _copy_others(folder: Path, beside: Path) -> None:
+    """Take along what is the user's own; raises InputError where the new artifact has a file of that name."""
+    try:
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        listed = {}
+    ours = {MANIFEST, *listed, *(["README.md"] if listed else [])}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name in ours or (path.is_dir() and not path.is_symlink()):
+            continue
+        if os.path.lexists(beside / name):
+            raise InputError(f"{path} is not of the artifact that is to be written there; move it away")
+        (beside / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, beside / name, follow_symlinks=False)
 
 
 def _plain(label: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ _BUSY_S, _PAUSE_S = 1.0, 0.2
 _BUSY_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # lock_not_available, deadlock_detected, serialization_failure
 _BUSY_SERVER = ("55P03", "40P01", "40001")
+
+# psycopg's log would put lines beside ours on stderr where a server goes away
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def connect(where: str | Path) -> sa.Engine:

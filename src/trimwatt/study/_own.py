@@ -78,7 +78,13 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, bool]]:
         if _HALF_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             yield path, True
         elif _HALF_ARTIFACT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            yield from ((file, True) for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+            yield from ((file, True) for file in path.iterdir() if _in_half(file))
+
+
+def _in_half(path: Path) -> bool:
+    """Whether a file of an artifact that was being written is its own; it may have taken the user's along."""
+    known = path.name in ("manifest.json", "README.md") or _IN_TRIAL.fullmatch(path.name)
+    return bool(known) and path.is_file() and not path.is_symlink()
 
 
 def _recognised(path: Path, recognise: Callable[[Path], bool]) -> bool:
@@ -148,13 +154,18 @@ def _artifact(artifact: Path) -> Iterator[tuple[Path, bool]]:
         return
     yield manifest, True
     listed = json.loads(manifest.read_text(encoding="utf-8")).get("files")
-    for name in listed if isinstance(listed, dict) else ():
-        inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
-        if inside and (path := artifact / name).is_file() and not path.is_symlink():
-            yield path, True
-    card = artifact / "README.md"
-    if _recognised(card, lambda path: "trimwatt" in path.read_text(encoding="utf-8")):
-        yield card, True
+    names = {name for name in listed if _stays_inside(name)} if isinstance(listed, dict) else set()
+    yield from ((artifact / name, True) for name in sorted(names) if os.path.lexists(artifact / name))
+    for path in sorted(artifact.iterdir()):
+        if path.name == "README.md":
+            yield path, _recognised(path, lambda card: "trimwatt" in card.read_text(encoding="utf-8"))
+        elif path.name not in names and _IN_TRIAL.fullmatch(path.name):
+            yield path, False
+
+
+def _stays_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 def _work(work: Path) -> Iterator[tuple[Path, bool]]:

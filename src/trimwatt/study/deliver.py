@@ -26,4 +26,5 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
         engine.folder / "artifact", artifact, task=base.task, metric=base.quality.name,
         classes=artifact.classes or base.rows.classes, input=input.describe(base.rows, artifact.columns),
         recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
+        keep_others=True,
     )  # fmt: skip

@@ -33,6 +33,7 @@ def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> P
     if not os.path.lexists(folder):
         if resume:
             raise _nothing_to_resume(folder)
+        _check_parent(folder)
         return folder
     if not folder.is_dir():
         what = f"a link to {os.readlink(folder)}, which is no folder" if folder.is_symlink() else "a file"
@@ -49,6 +50,13 @@ def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> P
         raise _nothing_to_resume(folder)
     check_own(folder)
     return folder
+
+
+def _check_parent(folder: Path) -> None:
+    """Better before the data are read than after."""
+    parent = next(path for path in folder.absolute().parents if os.path.lexists(path))
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise InputError(f"{folder} cannot be made, since {parent} is no folder that one can write to; choose with -o")
 
 
 def _nothing_to_resume(folder: Path) -> InputError:

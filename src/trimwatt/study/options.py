@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +48,9 @@ class Options:
     def __post_init__(self) -> None:
         if self.strict and self.bold:
             raise InputError("strict takes only what is proven, bold what is not proven too; ask for one of them")
+        for name, value in (("max_drop", self.max_drop), ("floor", self.floor)):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{name} is a finite number, got {value:g}; write it like 0.01")
         if self.max_drop < 0 or (self.max_drop >= 1 and self.floor is None):
             meant = self.max_drop / 100
             raise InputError(
