@@ -43,7 +43,7 @@ app.command(
 app.command(short_help="Say which of two commands, or of several artifacts, takes less.")(compare.compare)
 app.command(short_help="Hold energy budgets, alone or against another commit.")(check.check)
 app.command(short_help="Build the report of a study again.")(report.report)
-app.command(short_help="Predict with a delivered model.")(predict.predict)
+app.command(cls=predict.Command, short_help="Predict with a delivered model.")(predict.predict)
 app.command(short_help="Say which energy sensors there are, and what opens them.")(doctor.doctor)
 app.command(short_help="Show a whole study in about a minute.")(demo.demo)
 

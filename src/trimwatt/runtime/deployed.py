@@ -25,7 +25,7 @@ from trimwatt.runtime._manifest import SCHEMA
 from trimwatt.runtime._manifest import read_manifest as read_manifest
 from trimwatt.runtime.signature import is_valid, sign
 from trimwatt.scenario import Request, Scenario
-from trimwatt.workload import Array, Rows
+from trimwatt.workload import Array, Rows, count
 
 _PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "skops", "torch")
 _PINNED = re.compile(r"sha256:[0-9a-f]{64}")
@@ -166,11 +166,13 @@ class Deployed:
     def _ask(self, what: str, rows: Any) -> Array:
         session, given = self._ready(), self._rows(rows)
         try:
-            answer: Array = getattr(session, what)(given)
+            answer: Array = np.asarray(getattr(session, what)(given))
         except TrimwattError:
             raise
         except Exception as error:  # what a runtime or an estimator raises, whatever its type
             raise InputError(f"{self.folder} does not answer these rows: {one_line(error)}") from error
+        if answer.ndim == 0 or len(answer) != count(given):
+            raise InputError(f"{self.folder} gives an answer of shape {answer.shape} to {count(given)} rows")
         return answer
 
     def _ready(self) -> Session:

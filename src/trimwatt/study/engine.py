@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
-from trimwatt.study import costing, weights
+from trimwatt.study import costing, records, weights
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
@@ -67,7 +68,7 @@ class Engine:
     ) -> None:  # fmt: skip
         self.workload, self.options, self.folder = workload, options, folder
         self.workshop, self.bench, self.ledger, self.store, self.event = workshop, bench, ledger, store, event
-        kept = [Trial.from_dict(trial) for trial in store.trials()]
+        kept = records.trials(store)
         self.trials: list[Trial] = [trial for trial in kept if trial.status != "stopped"]
         self._count = len(kept)
         self.artifacts: dict[str, Artifact] = {}
@@ -246,7 +247,10 @@ class Engine:
         """Its answers on the validation rows, from this run or an earlier one; None where they are not there."""
         path = self._place(trial.id) / ANSWERS
         if trial.id not in self.answers and path.is_file():
-            self.answers[trial.id] = np.load(path, allow_pickle=False)
+            with contextlib.suppress(OSError, ValueError, EOFError):
+                found = np.load(path, allow_pickle=False)
+                if found.ndim and len(found) == len(self.workload.rows.val):
+                    self.answers[trial.id] = found
         return self.answers.get(trial.id)
 
     # keeping
@@ -255,15 +259,18 @@ class Engine:
         """Its artifact, from this run or from its folder."""
         if trial.id not in self.artifacts:
             folder = self._place(trial.id)
-            files, read = self.store.get(f"files:{trial.id}") or [], self.store.get(f"columns:{trial.id}")
+            files, read = records.files(self.store, trial) or {}, self.store.get(f"columns:{trial.id}")
             columns = None if read is None else tuple(read)
             answers = self.store.get(f"classes:{trial.id}") or self.workload.rows.classes
             classes = None if answers is None else tuple(answers)
-            self.artifacts[trial.id] = Artifact(folder, trial.runtime, tuple(files), columns=columns, classes=classes)
+            self.artifacts[trial.id] = Artifact(
+                folder, trial.runtime, tuple(files), columns=columns, classes=classes, digests=files
+            )
         return self.artifacts[trial.id]
 
     def openable(self) -> set[str]:
-        return {t.id for t in self.trials if t.id in self.artifacts or self.store.get(f"files:{t.id}")}
+        """The trials whose artifacts are there and may be opened."""
+        return {t.id for t in self.trials if t.id in self.artifacts or records.files(self.store, t)}
 
     def _place(self, trial_id: str) -> Path:
         return self.folder / "trials" / trial_id
@@ -294,7 +301,7 @@ class Engine:
         """Durable at once, with what it took."""
         if trial.id in self.artifacts:
             artifact = self.artifacts[trial.id]
-            self.store.set(f"files:{trial.id}", list(artifact.files))
+            records.keep(self.store, trial, artifact)
             self.store.set(f"columns:{trial.id}", artifact.columns and list(artifact.columns))
             self.store.set(f"classes:{trial.id}", artifact.classes and list(artifact.classes))
         # one that was stopped may be tried again, so it must not hold the key

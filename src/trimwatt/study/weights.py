@@ -57,7 +57,11 @@ def restore(engine: Engine, candidate: Candidate, place: Path) -> bool:
     """Give the workshop what an earlier run trained; False where that is not there, or not as it was left."""
     steps, shop, path = trained(candidate), engine.workshop, place / FILE
     told = engine.store.get("trained baseline")
-    if not steps or not told or not path.is_file() or _digest(path) != told["sha256"]:
+    if not steps or not isinstance(told, dict) or not path.is_file() or _digest(path) != told.get("sha256"):
+        return False
+    try:
+        usages = [Usage.from_dict(usage) for usage in told["usages"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
         return False
     target = shop.place(steps)
     builds = tuple(step for step in steps if group(step) != "train")
@@ -66,7 +70,7 @@ def restore(engine: Engine, candidate: Candidate, place: Path) -> bool:
     except TrialFailed as error:
         engine.event("warning", text=f"the baseline is trained again: {error}")
         return False
-    shop.adopt(steps, Handle(target, digest), [Usage.from_dict(usage) for usage in told["usages"]])
+    shop.adopt(steps, Handle(target, digest), usages)
     return True
 
 
