@@ -19,7 +19,7 @@ def inside(folder: Path, name: str) -> Path:
     climbs = path.is_absolute() or ".." in path.parts or any(sign in name for sign in "\\:\0")
     if not path.parts or climbs or len(name) > 255:
         raise InputError(
-            f"the artifact names the file {name!r}, which does not stay inside its folder; it was not opened"
+            f"the artifact names the file {name[:60]!r}, which does not stay inside its folder; it was not opened"
         )
     return folder / name
 

@@ -16,6 +16,7 @@ from trimwatt.study import recommend, verdict
 from trimwatt.study.engine import Found
 from trimwatt.study.options import Limits, Options
 from trimwatt.trial import Quality, Ratio, Trial
+from trimwatt.workload import Independence
 
 
 def _trial(name: str, ratio: float, *, meets: bool = True, cost: float = 1.0, joules: float = 1.0) -> Trial:
@@ -86,6 +87,36 @@ def test_only_what_could_still_be_cheapest_goes_to_the_finals() -> None:
 
 def test_of_those_tied_the_one_cheapest_to_find() -> None:
     assert recommend.cheapest_to_find([_trial("a", 0.1, cost=40), _trial("b", 0.1, cost=4)]).id == "b"
+
+
+def test_of_those_tied_one_that_opens_without_trust() -> None:
+    objects, data = replace(_trial("a", 0.1, cost=4), runtime="sklearn"), _trial("b", 0.1, cost=40)
+    assert recommend.cheapest_to_find([objects, data]).id == "b"
+    assert recommend.cheapest_to_find([objects, replace(data, runtime="openvino")]).id == "b"
+    assert recommend.cheapest_to_find([objects, replace(data, runtime="torch")]).id == "a"
+    # the model one has needs no other file
+    assert recommend.cheapest_to_find([objects, data], baseline="a").id == "a"
+    assert recommend.by_screening([objects, data])[0] is data
+
+
+def test_beside_a_choice_that_needs_trust_the_cheapest_that_does_not_is_named() -> None:
+    objects, near, far = replace(_trial("a", 0.1), runtime="sklearn"), _trial("b", 0.3), _trial("c", 0.5)
+    base = _trial("base", 1.0)
+    assert recommend.cheapest_as_data([objects, near, far], objects, "base") is near
+    assert recommend.cheapest_as_data([objects, base], objects, "base") is None
+    assert recommend.cheapest_as_data([objects, near], near, "base") is None
+    assert recommend.cheapest_as_data([objects, near], objects, "a") is None
+    found = Found(base, 0.9, recommended=objects, as_data=near)
+    said = verdict.sentence(found, Options(), recommend.PayBack(None, None), Independence())
+    assert (
+        "opens for you here, or with --trust; the cheapest that opens anywhere without trust is b (0.300 times" in said
+    )
+    assert "none that meets the floor opens without" in verdict.sentence(
+        replace(found, as_data=None), Options(), recommend.PayBack(None, None), Independence()
+    )
+    assert "--trust" not in verdict.sentence(
+        replace(found, recommended=near, as_data=None), Options(), recommend.PayBack(None, None), Independence()
+    )
 
 
 def test_a_proven_one_is_named_beside_a_choice_that_is_not() -> None:

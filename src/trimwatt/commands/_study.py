@@ -55,4 +55,7 @@ def tell(study: dict[str, Any], folder: Path, pages: Sequence[Path], *, as_json:
 
     console = Console(highlight=False)
     console.print(terminal.outcome(study))
-    console.print(terminal.places([folder / "study.json", *pages[:1]], folder / "artifact"), soft_wrap=True)
+    console.print(
+        terminal.places([folder / "study.json", *pages[:1]], folder / "artifact", study.get("artifact_digest")),
+        soft_wrap=True,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trimwatt import runtime as runtimes
 from trimwatt.report import _study, _text
 
 Manifest = dict[str, Any]
@@ -13,7 +14,8 @@ def card(study: dict[str, Any], manifest: Manifest) -> str:
     """Markdown for `artifact/README.md`. Text from outside is escaped; code is in fences that it cannot end."""
     trial = _study.recommended(study) or manifest.get("figures") or {}
     parts = [
-        _what(study, trial, manifest), _quality(study, trial), _energy(study, trial), _run(manifest), _recipe(manifest),
+        _what(study, trial, manifest), _quality(study, trial), _energy(study, trial), _run(manifest),
+        *_trust(study, manifest), _recipe(manifest),
         _limits(study, manifest),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -85,6 +87,17 @@ def _run(manifest: Manifest) -> str:
         lines += ["", "or from Python:", "", "```python", "import trimwatt as tw", "", 'model = tw.load(".")']
         lines += ["labels = model.predict(rows)", "```"]
     return "\n".join(lines)
+
+
+def _trust(study: dict[str, Any], manifest: Manifest) -> list[str]:
+    """How to open it on another machine, where opening it can run code."""
+    digest, runtime = study.get("artifact_digest"), manifest["runtime"]
+    if not digest or runtime not in runtimes.names() or not runtimes.needs_trust(runtime):
+        return []
+    return [
+        "Opening these files can run code, so they open for the user who made them, on the machine they were made on. "
+        f"Anywhere else pin them: `--trust {text(digest)}`, in Python `tw.load(path, trust=...)`."
+    ]
 
 
 def _onnx(model: str, manifest: Manifest) -> list[str]:

@@ -111,10 +111,11 @@ def outcome(study: dict[str, Any]) -> Group:
     return Group("", table(study), *left_out(study), summary(study))
 
 
-def places(files: list[Path], artifact: Path) -> Text:
-    """Where the outcome is, and what to type next."""
+def places(files: list[Path], artifact: Path, digest: str | None = None) -> Text:
+    """Where the outcome is, by which digest the artifact can be pinned, and what to type next."""
     lines = [("written   ", visible(path)) for path in files if path.is_file()]
     if (artifact / "manifest.json").is_file():
         shown = visible(artifact)
         lines += [("model     ", f"{shown}{os.sep}"), ("next      ", f"trimwatt predict {shown} DATA")]
+        lines += [("elsewhere ", f"... --trust {digest}")] * bool(digest)
     return Text("\n").join([Text(""), *(Text.assemble((name, "dim"), where) for name, where in lines)])

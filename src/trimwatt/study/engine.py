@@ -43,7 +43,7 @@ class Found:
     confirmed: None until the test rows were asked, and where they are not independent. independent: False where the
     grade of the recommended one rests on rows that are tied to training rows. safest: where the recommended one is not
     proven to meet the floor, the cheapest that is. boldest: where it is, the cheapest that meets the floor by its
-    estimate alone.
+    estimate alone. as_data: where the recommended one needs trust to be opened, the cheapest that does not.
     """
 
     baseline: Trial
@@ -51,6 +51,7 @@ class Found:
     recommended: Trial | None = None
     safest: Trial | None = None
     boldest: Trial | None = None
+    as_data: Trial | None = None
     confirmed: bool | None = None
     independent: bool = True
     finals: dict[str, Any] | None = None

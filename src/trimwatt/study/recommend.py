@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimwatt.energy import Energy
+from trimwatt.runtime import needs_trust
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
 
@@ -60,18 +61,34 @@ def finalists(candidates: Sequence[Trial], most: int = 4) -> list[Trial]:
     return close[:most]
 
 
-def by_screening(pool: Sequence[Trial]) -> tuple[Trial | None, list[str]]:
+def by_screening(pool: Sequence[Trial], baseline: str = "") -> tuple[Trial | None, list[str]]:
     """The choice where only screening intervals are known, and the ids of those that overlap with the cheapest's."""
     if not pool or pool[0].ratio_to_baseline is None:
         return (pool[0] if pool else None), [trial.id for trial in pool[:1]]
     reach = pool[0].ratio_to_baseline.high
     tied = [t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.low <= reach]
-    return cheapest_to_find(tied), [trial.id for trial in tied]
+    return cheapest_to_find(tied, baseline), [trial.id for trial in tied]
 
 
-def cheapest_to_find(tied: Sequence[Trial]) -> Trial:
-    """Of those that cannot be told apart, the one that took least energy to find."""
-    return min(tied, key=lambda trial: trial.cost.joules if trial.cost else math.inf)
+def cheapest_to_find(tied: Sequence[Trial], baseline: str = "") -> Trial:
+    """Of those that cannot be told apart, the one that took least energy to find, of those that open without trust.
+
+    baseline: its id. Where it would be taken it stays: whoever keeps the model he has needs no other file of it.
+    """
+    first = min(tied, key=_to_find)
+    as_data = [trial for trial in tied if not needs_trust(trial.runtime)]
+    return first if first.id == baseline or not as_data else min(as_data, key=_to_find)
+
+
+def _to_find(trial: Trial) -> float:
+    return trial.cost.joules if trial.cost else math.inf
+
+
+def cheapest_as_data(pool: Sequence[Trial], chosen: Trial | None, baseline: str) -> Trial | None:
+    """Where `chosen` needs trust to be opened, the first of the eligible, cheapest first, that does not."""
+    if chosen is None or chosen.id == baseline or not needs_trust(chosen.runtime):
+        return None
+    return next((trial for trial in pool if trial.id != baseline and not needs_trust(trial.runtime)), None)
 
 
 def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:

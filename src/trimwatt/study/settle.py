@@ -29,6 +29,7 @@ def decide(engine: Engine, found: Found) -> None:
     found.independent = found.recommended is None or not _rests_on_ties(engine, found.recommended)
     found.safest = recommend.cheapest_proven(pool, found.recommended)
     found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
+    found.as_data = recommend.cheapest_as_data([*pool, *all_that_meet], found.recommended, found.baseline.id)
     _note_columns(engine, found)
     engine.keep_pending()
 
@@ -52,7 +53,7 @@ def _decide(engine: Engine, found: Found, pool: list[Trial]) -> None:
     rivals = recommend.finalists([t for t in pool if t.id != found.baseline.id])
     affordable = int(engine.unspent_s() / engine.pace_s) - 2
     eligible = {trial.id for trial in pool}
-    found.recommended, found.tied = recommend.by_screening(pool)
+    found.recommended, found.tied = recommend.by_screening(pool, found.baseline.id)
     if rivals and affordable >= 1:
         _finals(engine, found, rivals[:affordable], eligible)
     elif rivals:
@@ -88,7 +89,7 @@ def _choose(found: Found, everyone: list[Trial], result: Finals, eligible: set[s
     first = min(indices, key=lambda i: result.to_baseline[i - 1].ratio if i else 1.0)
     tied = [i for i in indices if i == first or _verdict(result, i, first) in ("tied", "inconclusive")]
     found.tied = [everyone[i].id for i in tied]
-    found.recommended = recommend.cheapest_to_find([everyone[i] for i in tied])
+    found.recommended = recommend.cheapest_to_find([everyone[i] for i in tied], found.baseline.id)
 
 
 def _verdict(result: Finals, i: int, j: int) -> str:

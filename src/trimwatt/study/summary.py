@@ -31,6 +31,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "independence": independence(base.rows, found),
         "safest": found.safest and found.safest.id,
         "boldest": found.boldest and found.boldest.id,
+        "as_data": found.as_data and found.as_data.id,
         "confirmed": found.confirmed,
         "reference_check": engine.bench.reference and engine.bench.reference.record,
         "tied": found.tied,

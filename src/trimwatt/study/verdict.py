@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trimwatt import units
+from trimwatt.runtime import needs_trust
 from trimwatt.study.engine import Found
 from trimwatt.study.options import Options
 from trimwatt.study.recommend import PayBack
@@ -21,7 +22,17 @@ def sentence(found: Found, options: Options, pay: PayBack, ties: Independence) -
         return f"Keep the baseline, {baseline.name}: {what} was shown to take less{doubt}."
     sure = _confirmed(found) if found.independent else _not_independent(ties)
     parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor), sure]
-    return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen)
+    return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen) + _trust(found)
+
+
+def _trust(found: Found) -> str:
+    """Where the recommended model can run code when it is opened: that, and the cheapest that cannot."""
+    if found.recommended is None or not needs_trust(found.recommended.runtime):
+        return ""
+    other = "none that meets the floor opens without"
+    if found.as_data is not None:
+        other = f"the cheapest that opens anywhere without trust is {_named(found.as_data)}"
+    return f" Its file can run code, so it opens for you here, or with --trust; {other}."
 
 
 def _saving(trial: Trial) -> str:
