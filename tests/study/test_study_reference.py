@@ -17,6 +17,7 @@ from trimwatt.compare.arms import SessionArm
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.meter import pick
 from trimwatt.study.bench import Bench, Floor
+from trimwatt.study.reference import Reference
 from trimwatt.workload import Array, Rows
 
 torch = pytest.importorskip("torch")
@@ -180,6 +181,37 @@ def test_other_labels_of_an_export_are_its_trials_reason(tmp_path: Path) -> None
     arm = replace(found, work=wrong).open("onnxruntime", tmp_path)
     with pytest.raises(TrialFailed, match=r"labels are not the given model's own in \d+ of \d+ rows, the first in row"):
         found.reference.check_export(arm, 1e-3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("column", ["code", "when"])
+def test_the_column_that_reaches_the_baseline_changed_is_found_by_asking(tmp_path: Path, column: str) -> None:
+    pd = pytest.importorskip("pandas")
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"noise": rng.normal(size=300), "code": rng.choice(["up", "down"], 300), "when": rng.integers(0, 99, 300)}
+    )
+    y = np.where((frame.code == "up") if column == "code" else (frame["when"] % 2 == 1), "a", "b")
+    kept = OneHotEncoder(handle_unknown="ignore") if column == "code" else FunctionTransformer(_odd)
+    model = make_pipeline(make_column_transformer((kept, [column])), LogisticRegression()).fit(frame, y)
+    found = ask(model, (frame, y))
+    data = found.work.rows
+    assert isinstance(data.val.x, dict)
+    words = np.array([f"{cell}!" for cell in data.val.x["code"]], dtype=object)
+    stored = {"code": words, "when": data.val.x["when"] + 1}[column]
+    x = {**data.val.x, "noise": data.val.x["noise"] + 1e-3, column: stored}
+    spoilt = replace(found.work, data=replace(data, val=replace(data.val, x=x)))
+    reference = Reference(replace(found.reference.asked, workload=spoilt))
+    arm = found.open("sklearn", tmp_path)
+    with pytest.raises(InputError, match=rf"a column reaches the baseline changed: '{column}' \(.* became ") as caught:
+        reference.check_baseline(arm)  # type: ignore[arg-type]
+    assert " of the validation rows (noise=" in str(caught.value)
+
+
+def _odd(values: Any) -> Any:
+    return np.asarray(values) % 2
 
 
 BY_BATCH: dict[str, Any] = {

@@ -30,11 +30,13 @@ _PROBE = 256
 class Asked:
     """The rows that were asked, and what the user's own model answered.
 
-    places: row numbers by split, those asked at the deployed batch size first. few: how many of them by split.
+    given: the workload as the user gave it. workload: as adopted. places: row numbers by split, those asked at the
+    deployed batch size first. few: how many of them by split.
     together: its answers in large batches. deployed: those to the first `few` rows at the scenario's batch size.
     by_batch: how the answer to a row depends on the other rows of a request, None where it does not.
     """
 
+    given: Workload
     workload: Workload
     places: dict[str, Array]
     few: dict[str, int]
@@ -86,7 +88,7 @@ class _Asking:
         }
         reason = self._dependence(together, deployed)
         large = min(self.large, max(map(len, self.places.values())))
-        return Asked(self.adopted, self.places, self.few, large, together, deployed, reason, self.skipped)
+        return Asked(self.given, self.adopted, self.places, self.few, large, together, deployed, reason, self.skipped)
 
     def _answers(self, split: str, index: Array, batch: int) -> Answer:
         """The answers in requests of `batch` rows, all of them whole."""

@@ -11,6 +11,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.apart import differing, distances, other_labels, other_scores
 from trimwatt.framework.own import Answer
 from trimwatt.study.asked import NAMES, Asked, in_half
+from trimwatt.study.causes import changed_column
 from trimwatt.workload import Array, Rows, Workload, take
 
 # how far scores may be apart: scikit-learn itself in double precision, networks in single, in half; an export
@@ -94,12 +95,20 @@ class Reference:
         if said[0] == said[1]:
             said = [_numbers(answer.scores[row]) for answer in (theirs, ours) if answer.scores is not None]
         size = self.asked.large if way == "large" else self.workload.scenario.batch_size
-        cells = shorten(getattr(self.workload.rows, split).x, int(index[row]))
+        cells = self._cells(split, int(index[row]))
         return (
             f"the baseline does not answer as the model given does: row {index[row] + 1} of the {NAMES[split]} rows "
             f"({cells}) gives {said[0]} by the model itself and {said[1]} by the baseline, in requests of {size}; "
             f"{len(apart)} of {len(index)} rows differ; {self._cause(split, index, theirs, ours, apart)}"
         )
+
+    def _cells(self, split: str, row: int) -> str:
+        """The cells of a row, the user's own where they are at hand."""
+        data = self.workload.rows
+        theirs = None if data.original is None else data.original(split, np.array([row]))
+        if hasattr(theirs, "columns") and hasattr(theirs, "to_dict"):
+            return shorten({str(name): column for name, column in theirs.to_dict("list").items()}, 0)
+        return shorten(getattr(data, split).x, row)
 
     def _cause(self, split: str, index: Array, theirs: Answer, ours: Answer, apart: Array) -> str:
         if not other_scores(theirs, ours, self.bound)[apart].any() and theirs.codes is not None:
@@ -109,21 +118,13 @@ class Reference:
             )
         if self.asked.by_batch:
             return f"likely because {self.asked.by_batch}; judge it with --batch-size as it will be asked"
-        column = self._changed_column(split, index[apart])
-        if column is not None:
-            return f"likely because the column {column!r} lost precision or was changed on its way to the baseline"
+        asked = self.asked
+        column = changed_column(asked.given, self.workload, split, index[apart], theirs.take(apart), self.bound)
+        if column:
+            return f"likely because a column reaches the baseline changed: {column}"
         return (
             "likely because its rows reach it changed, or it keeps something between calls; ask it for that row alone"
         )
-
-    def _changed_column(self, split: str, index: Array) -> str | None:
-        """A column whose stored numbers are not the user's own in these rows."""
-        data = self.workload.rows
-        stored = take(getattr(data, split).x, index)
-        if data.original is None or not isinstance(stored, dict):
-            return None
-        theirs = data.original(split, index)
-        return next((name for name, column in stored.items() if _changed(theirs, name, column)), None)
 
     def _recorded(self, largest: float) -> dict[str, Any]:
         asked, decide = self.asked, self.workload.decide
@@ -150,14 +151,6 @@ def _largest(theirs: Answer, ours: Answer) -> float:
 
 def _numbers(scores: Any) -> str:
     return "(" + ", ".join(f"{value:.6g}" for value in np.ravel(scores)[:5]) + ")"
-
-
-def _changed(theirs: Any, name: str, stored: Array) -> bool:
-    try:
-        before = np.asarray(theirs[name], dtype=np.float64)
-        return not np.array_equal(before, np.asarray(stored, dtype=np.float64), equal_nan=True)
-    except (KeyError, TypeError, ValueError, IndexError):
-        return False
 
 
 def shorten(rows: Rows, row: int) -> str:
