@@ -25,7 +25,7 @@ def changed_column(given: Workload, adopted: Workload, split: str, index: Array,
     data = adopted.rows
     index, answer = index[:_ROWS], answer.take(slice(0, _ROWS))
     stored = take(getattr(data, split).x, index)
-    theirs = None if data.original is None else data.original(split, index)
+    theirs: Any = None if data.original is None else data.original(split, index)
     if not isinstance(stored, dict) or not hasattr(theirs, "assign"):
         return ""
     places = {name: _changed_at(theirs, name, column) for name, column in stored.items()}

@@ -105,7 +105,7 @@ class Reference:
     def _cells(self, split: str, row: int) -> str:
         """The cells of a row, the user's own where they are at hand."""
         data = self.workload.rows
-        theirs = None if data.original is None else data.original(split, np.array([row]))
+        theirs: Any = None if data.original is None else data.original(split, np.array([row]))
         if hasattr(theirs, "columns") and hasattr(theirs, "to_dict"):
             return shorten({str(name): column for name, column in theirs.to_dict("list").items()}, 0)
         return shorten(getattr(data, split).x, row)
