@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
@@ -19,6 +19,40 @@ Form = Literal["none", "torch", "sklearn", "onnx"]
 Outputs = Literal["logits", "probabilities", "values"]
 
 
+def unmasked(column: Any) -> Array:
+    """An array with NaN, NaT or None where it was masked; whole numbers become float64 where any was."""
+    mask, values = np.ma.getmaskarray(column), np.asarray(np.ma.getdata(column))
+    if not mask.any():
+        return values
+    kind = values.dtype.kind
+    values = values.astype(object if kind in "OUS" else np.float64 if kind in "biu" else values.dtype)
+    values[mask] = {"M": np.datetime64("NaT"), "f": np.nan, "O": None}[values.dtype.kind]
+    return values
+
+
+class Stored(dict[str, Any]):
+    """Named columns `(n,)` exactly as the user has them: numpy arrays, masked or not, and pandas' own.
+
+    Plain rows, by contrast, are float32 with NaN for missing and text with "" for missing. labels: of the columns as
+    the user's frame has them, by name, where not all are text.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> None:
+        super().__init__(columns)
+        self.labels = labels
+
+    def take(self, index: Array | slice) -> Stored:
+        """The rows at `index`."""
+        return Stored({name: column[index] for name, column in self.items()}, self.labels)
+
+    def only(self, names: Iterable[str]) -> Stored:
+        """These columns, in this order."""
+        return Stored({name: self[name] for name in names}, self.labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stored, (dict(self), self.labels)
+
+
 def count(rows: Rows) -> int:
     """How many rows there are."""
     return len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
@@ -26,6 +60,8 @@ def count(rows: Rows) -> int:
 
 def take(rows: Rows, index: Array | slice) -> Rows:
     """The rows at `index`, in the same form."""
+    if isinstance(rows, Stored):
+        return rows.take(index)
     return {name: column[index] for name, column in rows.items()} if isinstance(rows, dict) else rows[index]
 
 
@@ -57,6 +93,24 @@ class Split:
         return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
 
 
+class View(Protocol):
+    """What models made here read of stored rows: plain ones, by `apply`."""
+
+    def apply(self, rows: Mapping[str, Any], read: Collection[str] | None = None) -> dict[str, Array]:
+        """Plain rows of stored ones. read: names of the columns wanted, None for all."""
+        ...
+
+    def stored(self, names: Collection[str]) -> tuple[str, ...]:
+        """The stored columns that plain ones called `names` are made of."""
+        ...
+
+    def only(self, names: Collection[str]) -> Self:
+        """The view of these columns alone."""
+        ...
+
+    def to_json(self) -> list[dict[str, Any]]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Independence:
     """How far judged rows tell about rows that no model has seen.
@@ -78,6 +132,13 @@ class Independence:
     examined: bool = False
 
 
+def plain(rows: Rows, view: View | None) -> Rows:
+    """Rows as models made here see them: stored columns through `view`, arrays with NaN where they are masked."""
+    if isinstance(rows, Stored) and view is not None:
+        return view.apply(rows)
+    return unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else rows
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """Three splits of the same kind.
@@ -85,6 +146,7 @@ class Data:
     classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
     an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). name: of the source. derive: what
     the input layer did to make these rows (dates to numbers, say) and must do again for new ones; JSON-able.
+    view: where rows are `Stored`, what models made here read of them.
     unlabelled: more rows like those of train whose target nobody knows, for distillation.
     original: the user's own rows of a split, `original("val", index)` for those of `val.take(index)`, in the type they
     came in (DataFrame, array, tensor, dict of columns), without target, split and group. None for files, whose rows are
@@ -101,6 +163,7 @@ class Data:
     name: str = "data"
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
+    view: View | None = None
     unlabelled: Rows | None = None
     original: Callable[[str, Array | slice], Any] | None = field(default=None, repr=False)
     split_by: Literal["source", "us"] = "source"
@@ -110,6 +173,10 @@ class Data:
     def named(self) -> bool:
         """Whether rows are named columns."""
         return isinstance(self.train.x, dict)
+
+    def plain(self, rows: Rows) -> Rows:
+        """Rows of these data as models made here see them: plain columns, arrays without a mask."""
+        return plain(rows, self.view)
 
     def holdout(self, seed: int, share: float = 0.15, most: int = 2000) -> tuple[Split, Split]:
         """Training rows as (fit, held out); what stops training early or sets a threshold must not be fitted on."""

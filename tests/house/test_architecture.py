@@ -30,7 +30,7 @@ LEVELS = (
     ("host", {"host"}),
     ("base", BASE),
     ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial"}),
-    ("rows", {"independence"}),
+    ("rows", {"independence", "rows"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),
     ("evidence", {"compare", "profile"}),
     ("study", {"study"}),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimwatt.input import cells, dates
+from trimwatt.rows import cells, dates
 
 STYLES = [cells.Style(d, t) for d, t in [(".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", "'")]]
 

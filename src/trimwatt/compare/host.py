@@ -17,9 +17,10 @@ from trimwatt._child import peak_rss_bytes
 from trimwatt.compare import clock, conditions
 from trimwatt.compare._base import Block
 from trimwatt.errors import InputError
+from trimwatt.framework.rows import to_frame
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Request, Scenario
-from trimwatt.workload import Array, Rows, count, requests, take
+from trimwatt.workload import Array, Rows, Stored, count, requests, take
 
 # rows of one call of predict and scores where none are asked for: what bounds memory, not what is measured
 _CHUNK = 256
@@ -33,6 +34,8 @@ def in_form(rows: Rows, request: Request) -> Any:
         raise InputError(f"a request of form {request!r} needs named columns, got one array; use request='array'")
     if request == "dict":
         return rows
+    if isinstance(rows, Stored):
+        return to_frame(rows)
     import pandas
 
     return pandas.DataFrame(rows)
@@ -50,9 +53,11 @@ def cut(rows: Rows, scenario: Scenario) -> list[Any]:
 
 def _copied(rows: Rows) -> Rows:
     """Contiguous and its own, as a request that just came in."""
+    if isinstance(rows, Stored):
+        return Stored({name: column.copy() for name, column in rows.items()}, rows.labels)
     if isinstance(rows, dict):
         return {name: np.ascontiguousarray(column) for name, column in rows.items()}
-    return np.ascontiguousarray(rows)
+    return rows.copy() if isinstance(rows, np.ma.MaskedArray) else np.ascontiguousarray(rows)
 
 
 def block(answer: Callable[[Any], object], requests: Iterator[Any], n: int) -> Block:

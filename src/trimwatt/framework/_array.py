@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimwatt.framework import _graph
-from trimwatt.workload import Array, Rows
+from trimwatt.workload import Array, Rows, unmasked
 
 
 def medians(values: Array) -> Array:
@@ -41,13 +41,16 @@ class ArrayPrepare:
 
     @classmethod
     def fit(cls, rows: Array, scale: bool) -> ArrayPrepare:
+        if isinstance(rows, np.ma.MaskedArray):
+            rows = unmasked(rows).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
         fill = medians(rows) if rows.dtype.kind == "f" else None
         full = rows if fill is None else np.where(np.isnan(rows), fill, rows)
         mean, inverse = scale_of(full) if scale else (None, None)
         return cls(rows.dtype.name, rows.shape[1], fill, mean, inverse)
 
     def transform(self, rows: Rows) -> Array:
-        values = np.asarray(rows, dtype=np.float32)
+        plain = unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else rows
+        values = np.asarray(plain, dtype=np.float32)
         if self.fill is not None:
             missing = np.isnan(values)
             values = np.where(missing, self.fill, values)

@@ -12,7 +12,9 @@ import numpy as np
 
 from trimwatt.errors import InputError
 from trimwatt.framework import _array, _graph
-from trimwatt.workload import Array, Rows
+from trimwatt.rows import view as views
+from trimwatt.rows.columns import plain
+from trimwatt.workload import Array, Rows, Stored, View
 
 # one-hot columns beyond this many say little and cost each model its share
 _MOST_HOT = 64
@@ -32,6 +34,7 @@ class ColumnPrepare:
 
     numbers, texts: names of columns. fill, mean, inverse: (len(numbers),); the last two None where numbers keep
     their scale. categories: those known, for each text column. Output: (n, numbers + one-hot or code columns).
+    view: how stored columns are seen here.
     """
 
     numbers: tuple[str, ...]
@@ -41,9 +44,11 @@ class ColumnPrepare:
     inverse: Array | None
     categories: tuple[tuple[str, ...], ...]
     one_hot: bool
+    view: View | None = None
 
     @classmethod
-    def fit(cls, rows: dict[str, Array], one_hot: bool) -> ColumnPrepare:
+    def fit(cls, rows: dict[str, Array], one_hot: bool, view: View | None = None) -> ColumnPrepare:
+        rows = view.apply(rows) if view is not None and isinstance(rows, Stored) else rows
         texts = tuple(name for name, column in rows.items() if column.dtype.kind in "OUST")
         numbers = tuple(name for name in rows if name not in texts)
         values = _matrix(rows, numbers)
@@ -51,10 +56,16 @@ class ColumnPrepare:
         full = np.where(np.isnan(values), fill, values)
         mean, inverse = _array.scale_of(full) if one_hot else (None, None)
         most = _MOST_HOT if one_hot else _MOST_CODES
-        return cls(numbers, texts, fill, mean, inverse, tuple(_categories(rows[t], most) for t in texts), one_hot)
+        known = tuple(_categories(rows[t], most) for t in texts)
+        return cls(numbers, texts, fill, mean, inverse, known, one_hot, view)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        state = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {**state, "view": self.view and self.view.to_json()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        view = state.get("view")
+        vars(self).update({**state, "view": None if view is None else views.View.from_json(view)})
 
     @cached_property
     def _codes(self) -> list[dict[str, int]]:
@@ -65,6 +76,15 @@ class ColumnPrepare:
             {word: start + i for i, word in enumerate(known)}
             for start, known in zip(starts, self.categories, strict=True)
         ]
+
+    @cached_property
+    def _reads(self) -> frozenset[str]:
+        return frozenset((*self.numbers, *self.texts))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns, as stored, that it reads."""
+        return tuple(self.places) if self.view is None else self.view.stored(self._reads)
 
     @property
     def _hot(self) -> int:
@@ -100,6 +120,8 @@ class ColumnPrepare:
             raise InputError(
                 f"rows are named columns ({', '.join((*self.numbers, *self.texts)[:4])} ...), got an array"
             )
+        if self.view is not None and isinstance(rows, Stored):
+            rows = self.view.apply(rows, self._reads)
         n, d = len(next(iter(rows.values()))), len(self.numbers)
         out = np.zeros((n, self.width), dtype=np.float32)
         if d:
@@ -145,29 +167,47 @@ class ColumnPrepare:
 
 @dataclass(frozen=True, eq=False)
 class StackPrepare:
-    """Named columns of numbers side by side, as stored: for a model that takes them as one array `(n, columns)`."""
+    """Named columns of numbers side by side: for a model that takes them as one array `(n, columns)`.
+
+    dtype: of that array. entry: the type in which the columns come where this is exported.
+    """
 
     numbers: tuple[str, ...]
+    dtype: str = "float32"
+    entry: str = "float32"
+
+    @classmethod
+    def of(cls, rows: dict[str, Array]) -> StackPrepare:
+        """All columns of `rows`; stored ones in the type that holds each of their numbers."""
+        if not isinstance(rows, Stored):
+            return cls(tuple(rows))
+        kinds = [column.dtype if _is_plain(column) else np.dtype(np.float64) for column in rows.values()]
+        return cls(tuple(rows), np.result_type(*kinds).name)
 
     def transform(self, rows: Rows) -> Array:
         if not isinstance(rows, dict):
             raise InputError(f"rows are named columns ({', '.join(self.numbers[:4])} ...), got an array")
-        return _matrix(rows, self.numbers)
+        return _matrix(rows, self.numbers, self.dtype)
 
     def to_onnx(self) -> bytes:
         graph = _graph.Graph("prepare")
         graph.add("Concat", *self.numbers, axis=1, output="prepared")
-        inputs = [_graph.value(name, np.float32, ("n", 1)) for name in self.numbers]
-        outputs = [_graph.value("prepared", np.float32, ("n", len(self.numbers)))]
+        inputs = [_graph.value(name, self.entry, ("n", 1)) for name in self.numbers]
+        outputs = [_graph.value("prepared", self.entry, ("n", len(self.numbers)))]
         return bytes(graph.model(inputs, outputs).SerializeToString())
 
 
-def _matrix(rows: dict[str, Array], names: tuple[str, ...]) -> Array:
-    """Columns side by side, float32 (n, columns)."""
-    out = np.empty((len(next(iter(rows.values()))), len(names)), dtype=np.float32)
+def _matrix(rows: dict[str, Array], names: tuple[str, ...], dtype: str = "float32") -> Array:
+    """Columns side by side, `(n, columns)`."""
+    out = np.empty((len(next(iter(rows.values()))), len(names)), dtype=dtype)
     for i, name in enumerate(names):
-        out[:, i] = rows[name]
+        column = rows[name]
+        out[:, i] = column if _is_plain(column) else plain(column, name)
     return out
+
+
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, np.ndarray) and column.dtype.kind in "biuf" and not isinstance(column, np.ma.MaskedArray)
 
 
 def _joined(graph: _graph.Graph, names: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
+from trimwatt.framework.spelling import in_form_of
 from trimwatt.workload import Array, Decide, Told, Workload
 
 Labels = tuple[Any, ...]
@@ -63,10 +64,7 @@ def match(width: int, classes: Labels, told: Labels | None = None, own: Labels |
 
 def _by_name(known: Labels, classes: Labels) -> list[Any] | None:
     """The label of each column in the data's own form, None where no column has a class of the data."""
-    as_text = {str(label): label for label in classes}
-    same = set(known) & set(classes)
-    found = list(known) if same else [as_text.get(str(label), label) for label in known]
-    return found if same or set(found) & set(classes) else None
+    return in_form_of(known, classes)
 
 
 def _by_index(width: int, classes: Labels) -> list[Any] | None:

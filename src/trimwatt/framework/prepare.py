@@ -34,13 +34,13 @@ def fit_prepare(data: Data, kind: Kind) -> Prepare:
         raise InputError("preprocessing 'nchw' is for images, and these rows are a table; use 'scaled'")
     rows = data.train.x
     if isinstance(rows, dict):
-        return ColumnPrepare.fit(rows, one_hot=kind == "scaled")
+        return ColumnPrepare.fit(rows, kind == "scaled", data.view)
     return PixelScale.fit(rows, kind) if data.kind == "image" else _array(rows, kind)
 
 
 def columns_read(prepare: Prepare | None) -> tuple[str, ...] | None:
     """Names of the columns that this preprocessing reads; None where that is not known, or rows are one array."""
-    return tuple(prepare.places) if isinstance(prepare, ColumnPrepare) else None
+    return prepare.reads if isinstance(prepare, ColumnPrepare) else None
 
 
 def _array(rows: Array, kind: Kind) -> Prepare:

@@ -15,7 +15,8 @@ from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import to_frame
-from trimwatt.workload import Array, Outputs, Rows, Split, Told, Workload, count, take
+from trimwatt.rows.columns import kind_of
+from trimwatt.workload import Array, Outputs, Rows, Split, Stored, Told, Workload, count, take
 
 _PROBE = 500
 
@@ -39,15 +40,15 @@ def known_columns(estimator: Any, rows: dict[str, Array]) -> dict[str, Array]:
         raise InputError(
             f"the model was fitted on a column {missing[0]!r}, the data have {have}; give the same columns"
         )
-    return {name: rows[name] for name in names}
+    return rows.only(names) if isinstance(rows, Stored) else {name: rows[name] for name in names}
 
 
 def _stacked(estimator: Any, rows: Rows) -> StackPrepare | None:
     """Columns side by side for an estimator that was fitted on an array of as many numbers."""
     if not isinstance(rows, dict) or hasattr(estimator, "feature_names_in_"):
         return None
-    numbers = all(column.dtype.kind not in "OUST" for column in rows.values())
-    return StackPrepare(tuple(rows)) if numbers and getattr(estimator, "n_features_in_", None) == len(rows) else None
+    numbers = all(kind_of(column) == "number" for column in rows.values())
+    return StackPrepare.of(rows) if numbers and getattr(estimator, "n_features_in_", None) == len(rows) else None
 
 
 def raw(estimator: Any, outputs: Outputs, rows: Any, classes: tuple[Any, ...] = ()) -> Array:
@@ -278,3 +279,8 @@ def macs(workload: Workload) -> int | None:
 def last_step(estimator: Any) -> Any:
     """The model at the end of a pipeline."""
     return last_step(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator
+
+
+def first_step(estimator: Any) -> Any:
+    """What rows enter at the beginning of a pipeline."""
+    return first_step(estimator.steps[0][1]) if hasattr(estimator, "steps") else estimator

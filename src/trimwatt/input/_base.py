@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from trimwatt.errors import InputError
 from trimwatt.input.original import Given
-from trimwatt.workload import Array, Rows
+from trimwatt.workload import Array, Rows, View
 
 TASKS = ("auto", "classification", "regression")
 NOT_YET = {
@@ -66,6 +66,7 @@ class Source:
 
     parts: by name, "all" or some of "train", "val", "test". target: what messages call the target.
     derive: what must be done again with rows that come for prediction; JSON-able. unlabelled: rows without a target.
+    view: of stored columns, what models made here read.
     given: for each part the user's own object that holds its rows, None where they came from a file.
     """
 
@@ -75,5 +76,6 @@ class Source:
     target: str = "target"
     warnings: tuple[str, ...] = ()
     derive: dict[str, Any] = field(default_factory=dict)
+    view: View | None = None
     unlabelled: Array | None = None
     given: Mapping[str, Given] | None = None

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.input import cells, frames, table
+from trimwatt.input import frames, table
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, shown
 from trimwatt.input.original import Given
-from trimwatt.input.raw import Raw
-from trimwatt.workload import Array, Split
+from trimwatt.input.raw import Raw, objects, typed_values
+from trimwatt.rows import cells, columns
+from trimwatt.workload import Array, Split, unmasked
 
 Pair = tuple[Any, Any]
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -97,6 +98,7 @@ def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, nam
     """Arrays as a source; images that come channels first are turned, unless they are to stay as stored."""
     notes: tuple[str, ...] = ()
     derive: dict[str, Any] = {}
+    given = {split: (_masked(x), unmasked(y)) for split, (x, y) in given.items()}
     if not options.as_stored and all(_channels_first(x.shape) for x, _ in given.values()):
         given = {split: (np.ascontiguousarray(np.moveaxis(x, 1, 3)), y) for split, (x, y) in given.items()}
         notes = ("images came channels first (n, c, h, w) and were turned to (n, h, w, c)",)
@@ -109,6 +111,13 @@ def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, nam
 def own(pairs: Mapping[str, Pair]) -> dict[str, Given]:
     """The user's own objects in `pairs`, in whose rows nothing but features stands."""
     return {split: Given(x) for split, (x, _) in pairs.items()}
+
+
+def _masked(x: Array) -> Array:
+    """Rows with a mask only where something is masked; whole numbers become floats, whose NaN can say so too."""
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    return x.astype(np.float64 if x.dtype.kind in "biu" else x.dtype) if np.ma.is_masked(x) else np.asarray(x)
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
@@ -134,11 +143,11 @@ def as_array(value: Any, what: str) -> Array:
     elif "scipy" in modules:
         raise InputError(f"{what} is a sparse matrix; dense arrays are allowed; use .toarray()")
     elif frames.is_pandas(value):
-        value = frames.series(value, what) if value.ndim == 1 else value.to_numpy()
+        value = typed_values(columns.stored(value)) if value.ndim == 1 else value.to_numpy()
     elif not isinstance(value, np.ndarray | list | tuple):
         raise InputError(f"{what} is {type(value).__name__}; an array, tensor, DataFrame or Series is allowed")
     try:
-        array = np.asarray(value)
+        array = np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     except ValueError as error:
         raise InputError(f"{what} is no rectangle of values ({shown(str(error))}); give rows of one shape") from error
     if array.dtype.fields is not None or array.ndim == 0:
@@ -158,62 +167,66 @@ def _named(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
 
 
 def _with_target(x: Any, y: Any, target: str, name: str) -> Raw:
-    raw = from_columns(x, name)
-    column = (
-        frames.series(y, target) if frames.is_pandas(y) and y.ndim == 1 else plain_column(as_array(y, target), target)
-    )
-    if len(column) != len(raw):
-        raise InputError(f"{name}: x has {len(raw)} rows and y {len(column)}; give one target a row")
-    return Raw({**raw.columns, target: column}, name)
+    raw, own = from_columns(x, name), _stored_column(y, target)
+    if len(own) != len(raw):
+        raise InputError(f"{name}: x has {len(raw)} rows and y {len(own)}; give one target a row")
+    read = {**raw.columns, target: columns.plain(own, target)}
+    return replace(raw, columns=read, stored={**raw.stored, target: own})
 
 
 def from_columns(x: Any, name: str) -> Raw:
     """A frame or a dict of columns as raw columns."""
     if frames.is_pandas(x):
         return frames.from_pandas(x, name)
-    columns = {str(label): plain_column(as_array(column, str(label)), str(label)) for label, column in x.items()}
-    if len({len(column) for column in columns.values()}) != 1:
-        raise InputError(f"{name}: its columns have {len(columns)} lengths that differ; give one value a row in each")
-    return Raw(columns, name)
+    stored = {str(label): _stored_column(column, str(label)) for label, column in x.items()}
+    if len({len(column) for column in stored.values()}) != 1:
+        raise InputError(f"{name}: its columns have {len(stored)} lengths that differ; give one value a row in each")
+    read = {label: columns.plain(column, label) for label, column in stored.items()}
+    return Raw(read, name, typed=True, stored=stored)
 
 
-def plain_column(column: Array, label: str) -> Array:
-    """A numpy column as float64, datetime64[s] or text."""
-    if column.ndim == 2 and column.shape[1] == 1:
-        column = column[:, 0]
-    if column.ndim != 1:
-        raise InputError(f"column {label!r} has shape {column.shape}; (n,) is allowed")
-    if column.dtype.kind in "biuf":
-        return column.astype(np.float64)
-    if column.dtype.kind == "M":
-        return column.astype("datetime64[s]")
-    if column.dtype.kind not in "OUS":
-        raise InputError(
-            f"column {label!r} is {column.dtype}; numbers, text, booleans and dates are allowed; convert it"
-        )
-    values = column.tolist()
-    if all(isinstance(v, int | float | np.number | None) for v in values) and any(v is not None for v in values):
-        return np.array([np.nan if v is None else float(v) for v in values])
-    return cells.text("" if v is None or v != v else str(v).strip() for v in values)
+def _stored_column(column: Any, label: str) -> Any:
+    """One column as it was given: of an array, a list or a series; raises InputError where it is not one."""
+    if frames.is_pandas(column) and column.ndim == 1:
+        return columns.stored(column)
+    array = as_array(column, label)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(f"column {label!r} has shape {array.shape}; (n,) is allowed")
+    return array
 
 
 def from_tables(tables: Mapping[str, Raw], options: Options, name: str, given: Mapping[str, Given]) -> Source:
     """Tables by split as one source, understood together so that all splits agree. given: the objects they were."""
-    raw = joined(list(tables.values()), name)
     if set(tables) == {"all"}:
-        return table.source(raw, options, name, given=given)
+        return table.source(tables["all"], options, name, given=given)
+    exact = [label for label in (options.target, options.group, options.time) if label is not None]
+    raw = joined(list(tables.values()), name, exact)
     assigned = cells.text(split for split, part in tables.items() for _ in range(len(part)))
-    return table.source(raw, options, name, assigned, given)
+    return table.source(raw, options, name, assigned, given, {split: part.stored for split, part in tables.items()})
 
 
-def joined(tables: list[Raw], name: str) -> Raw:
-    """Tables of the same columns, one below the other; raises InputError where columns or their kinds differ."""
+def joined(tables: list[Raw], name: str, exact: Iterable[str] = ()) -> Raw:
+    """Tables of the same columns, one below the other, those called `exact` as stored too.
+
+    Raises InputError where columns or their kinds differ.
+    """
     labels = list(tables[0].columns)
     for other in tables[1:]:
         differing = sorted(set(labels) ^ set(other.columns))
         if differing:
             raise InputError(f"{name}: the splits differ in columns {listed(differing)}; give the same to each")
-    return Raw({label: _stacked([t.columns[label] for t in tables], label, name) for label in labels}, name)
+    read = {label: _stacked([t.columns[label] for t in tables], label, name) for label in labels}
+    stored = {label: _below([t.exact(label) for t in tables]) for label in exact if label in labels}
+    return Raw(read, name, typed=True, stored=stored, labels=tables[0].labels)
+
+
+def _below(columns: list[Any]) -> Array:
+    """Stored columns, one below the other, no value changed."""
+    if len({str(column.dtype) for column in columns}) == 1 and all(type(column) is np.ndarray for column in columns):
+        return np.concatenate(columns)
+    return objects(value for column in columns for value in column.tolist())
 
 
 def _stacked(columns: list[Array], label: str, name: str) -> Array:

@@ -35,7 +35,10 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
     ties = independent.find_ties(table, source.parts, options)
     data, places = _split(source, independent.keep_together(source.parts, ties), targets, classes, options)
     data = independent.judged(data, table, ties, source.parts, places)
-    return _without_constants(_warned(data), options.as_stored), task
+    plain = _plain(data)
+    notes = [*findings.inspect(plain), *leaks.leaking_columns(plain)]
+    data = replace(data, warnings=(*data.warnings, *notes))
+    return _without_constants(data, leaks.constant_columns(plain), options.as_stored), task
 
 
 def _split(
@@ -63,6 +66,7 @@ def _parted(
         name=source.name,
         warnings=(*source.warnings, *notes),
         derive=source.derive,
+        view=source.view,
         unlabelled=source.unlabelled,
         original=_original(source, places),
         split_by="us" if len(parts) == 1 else "source",
@@ -118,12 +122,13 @@ def _check_alike(parts: Mapping[str, Part]) -> None:
             )
 
 
-def _warned(data: Data) -> Data:
-    return replace(data, warnings=(*data.warnings, *findings.inspect(data), *leaks.leaking_columns(data)))
+def _plain(data: Data) -> Data:
+    """The data as models made here see them."""
+    splits = {name: replace(getattr(data, name), x=data.plain(getattr(data, name).x)) for name in split.NAMES}
+    return replace(data, **splits, view=None)
 
 
-def _without_constants(data: Data, as_stored: bool) -> Data:
-    constant = leaks.constant_columns(data)
+def _without_constants(data: Data, constant: list[str], as_stored: bool) -> Data:
     if not constant:
         return data
     what = f"{len(constant)} constant in the training rows ({listed(constant, _NAMED_IN_WARNINGS)})"

@@ -1,7 +1,8 @@
-"""Parquet files and pandas frames as raw columns."""
+"""Parquet files and frames of pandas and other libraries as raw columns."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,24 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError
-from trimwatt.input import cells
 from trimwatt.input.checks import check_fits, shown
-from trimwatt.input.raw import Raw
+from trimwatt.input.raw import Raw, objects
+from trimwatt.rows import cells, columns
 from trimwatt.workload import Array
 
 
-def read_parquet(path: Path) -> Raw:
-    """The columns of a Parquet file; raises InputError where it cannot be read or holds nested columns."""
+def read_parquet(path: Path, exact: Collection[str] = (), as_stored: bool = False) -> Raw:
+    """The columns of a Parquet file. exact: those to keep as stored too; as_stored: all, as pandas reads them.
+
+    Raises InputError where it cannot be read or holds nested columns.
+    """
     require("pyarrow", "parquet", "Reading Parquet")
     import pyarrow.parquet as pq
 
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty; give a Parquet file with rows")
     try:
-        return _parquet_columns(path, pq.ParquetFile(path))
+        return _parquet_columns(path, pq.ParquetFile(path), exact, as_stored)
     except InputError:
         raise
     except Exception as error:  # pyarrow raises many kinds on damaged bytes
@@ -31,7 +35,7 @@ def read_parquet(path: Path) -> Raw:
         raise InputError(f"{path.name} is not a readable Parquet file ({reason}); write it again") from error
 
 
-def _parquet_columns(path: Path, file: Any) -> Raw:
+def _parquet_columns(path: Path, file: Any, exact: Collection[str], as_stored: bool) -> Raw:
     groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
     check_fits(sum(groups), path.name)
     table = file.read()
@@ -40,11 +44,27 @@ def _parquet_columns(path: Path, file: Any) -> Raw:
     labels = [name for name in table.column_names if not _is_pandas_index(name)]
     if len(set(labels)) < len(labels):
         raise InputError(f"{path.name} names a column twice; give each column its own name")
-    return Raw({name: _from_arrow(table.column(name), name, path.name) for name in labels}, path.name)
+    if as_stored:
+        require("pandas", "sklearn", "A Parquet file for a given model")
+        return from_pandas(table.to_pandas().reset_index(drop=True), path.name)
+    read = {name: _from_arrow(table.column(name), name, path.name) for name in labels}
+    stored = {name: _exactly(table.column(name)) for name in labels if name in exact}
+    return Raw(read, path.name, typed=True, stored=stored)
 
 
 def _is_pandas_index(name: str) -> bool:
     return name.startswith("__index_level_")
+
+
+def _exactly(column: Any) -> Array:
+    """A column of Arrow's with each value as it is: identities of targets and groups must not be rounded."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy())
+    if column.null_count == 0 and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return np.asarray(column.to_numpy())
+    return objects(column.to_pylist())
 
 
 def _from_arrow(column: Any, label: str, name: str) -> Array:
@@ -92,32 +112,8 @@ def from_pandas(frame: Any, name: str) -> Raw:
         raise InputError(f"{name} names a column twice; give each column its own name")
     if len(frame) == 0 or not labels:
         raise InputError(f"{name} has {len(frame)} rows and {len(labels)} columns; give at least one of each")
-    return Raw({label: series(frame.iloc[:, place], label) for place, label in enumerate(labels)}, name)
-
-
-def series(column: Any, label: str) -> Array:
-    """A pandas series as float64, datetime64[s] or text with "" for missing."""
-    import pandas as pd
-
-    kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        column = column.astype(kind.categories.dtype if not column.isna().any() else object)
-        return series(column, label) if column.dtype != object else _objects(column)
-    if pd.api.types.is_datetime64_any_dtype(kind):
-        naive = column.dt.tz_localize(None) if getattr(kind, "tz", None) else column
-        return np.asarray(naive.to_numpy(), dtype="datetime64[s]")
-    if pd.api.types.is_complex_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
-        raise InputError(f"column {label!r} is {kind}; numbers, text, booleans and dates are allowed; convert it")
-    if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return _objects(column)
-
-
-def _objects(column: Any) -> Array:
-    import pandas as pd
-
-    values, missing = column.tolist(), pd.isna(column).to_numpy()
-    present = [value for value, absent in zip(values, missing, strict=True) if not absent]
-    if present and all(isinstance(value, int | float | np.number | np.bool_) for value in present):
-        return np.array([np.nan if a else float(v) for v, a in zip(values, missing, strict=True)])
-    return cells.text("" if absent else str(value).strip() for value, absent in zip(values, missing, strict=True))
+    stored = {label: columns.stored(frame.iloc[:, place]) for place, label in enumerate(labels)}
+    read = {label: columns.plain(column, label) for label, column in stored.items()}
+    given = list(frame.columns)
+    named = None if labels == given else dict(zip(labels, given, strict=True))
+    return Raw(read, name, typed=True, stored=stored, labels=named)

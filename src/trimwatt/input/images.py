@@ -11,10 +11,11 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError
-from trimwatt.input import archive, cells, pixels
+from trimwatt.input import archive, pixels
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.arrays import refuse_columns
 from trimwatt.input.checks import check_fits, listed, shown
+from trimwatt.rows import cells
 from trimwatt.workload import Array
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"])

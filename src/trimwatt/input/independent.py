@@ -13,7 +13,7 @@ from trimwatt.independence._base import TEST, TRAIN, UNSPLIT, VAL
 from trimwatt.independence.groups import LEAST_GROUPS
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.split import Places
-from trimwatt.workload import Array, Data, Independence, Rows, count
+from trimwatt.workload import Array, Data, Independence, Rows, count, plain
 
 _PARTS = {"train": TRAIN, "val": VAL, "test": TEST, "all": UNSPLIT}
 _WORTH_TELLING = 0.01
@@ -24,7 +24,7 @@ def stack(source: Source, targets: Mapping[str, Array], classified: bool) -> Tab
     parts = list(source.parts.values())
     where = [UNSPLIT if len(parts) == 1 else _PARTS[name] for name in source.parts]
     return Table(
-        x=_stacked([part.x for part in parts]),
+        x=_stacked([plain(part.x, source.view) for part in parts]),
         y=np.concatenate(list(targets.values())),
         classified=classified,
         image=source.kind == "image",

@@ -101,9 +101,10 @@ def _from_path(path: Path, options: Options) -> Source:
     if path.is_dir() or low.endswith(".zip"):
         return images.source(path, options, name)
     if low.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
-        return table.source(csvtable.read(path, _labels(options)), options, name)
+        return table.source(csvtable.read(path, _labels(options), options.as_stored), options, name)
     if low.endswith(".parquet"):
-        return table.source(frames.read_parquet(path), options, name)
+        exact = [label for label in (options.target, options.group, options.time) if label is not None]
+        return table.source(frames.read_parquet(path, exact, options.as_stored), options, name)
     if low.endswith(".npz"):
         return npz.source(path, options, name)
     hint = _HINTS.get(path.suffix.lower(), "save it as one of these")

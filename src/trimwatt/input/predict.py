@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.input import arrays, cells, csvtable, dates, frames, images, npz
-from trimwatt.input.checks import listed, near, shown
+from trimwatt.input import arrays, csvtable, frames, images, npz
+from trimwatt.input.checks import listed, near
 from trimwatt.input.loading import existing
-from trimwatt.input.raw import Raw, understand
-from trimwatt.input.table import iso_text, single
-from trimwatt.workload import Array, Data, Rows
+from trimwatt.input.raw import Raw
+from trimwatt.rows import columns, described
+from trimwatt.rows.view import Seen, View
+from trimwatt.workload import Array, Data, Rows, Stored
 
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
@@ -23,9 +24,12 @@ def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
     """What rows of `data` look like, JSON-able, for an artifact's manifest. read: the columns it takes, None for all.
 
     kind, named; columns: [{"name", "dtype": float32 | string}] of named rows; shape and dtype of one row of an array;
-    derive: how columns came from those of the source.
+    derive: how columns came from those of the source. Stored columns (`stored`) have the types the user gave them, with
+    their categories, and labels where the user's are not text.
     """
     x = data.train.x
+    if isinstance(x, Stored):
+        return _describe_stored(x if read is None else x.only([name for name in x if name in read]), data.kind)
     if isinstance(x, dict):
         taken = {name: column for name, column in x.items() if read is None or name in read}
         columns = [{"name": name, "dtype": "string" if c.dtype == object else "float32"} for name, c in taken.items()]
@@ -33,6 +37,14 @@ def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
     shape = [int(side) for side in x.shape[1:]]
     about = {"kind": data.kind, "named": False, "columns": [], "shape": shape}
     return {**about, "dtype": str(x.dtype), "derive": data.derive}
+
+
+def _describe_stored(rows: Stored, kind: str) -> dict[str, Any]:
+    about = [{"name": name, **described.describe(column)} for name, column in rows.items()]
+    labels = {} if rows.labels is None else {"labels": {n: v for n, v in rows.labels.items() if n in rows}}
+    return {
+        "kind": kind, "named": True, "stored": True, "columns": about, "shape": [], "dtype": "", "derive": {}, **labels
+    }  # fmt: skip
 
 
 def rows_for_prediction(source: Any, manifest_input: Mapping[str, Any]) -> Rows:
@@ -43,9 +55,24 @@ def rows_for_prediction(source: Any, manifest_input: Mapping[str, Any]) -> Rows:
     one is missing or holds what it should not, or a shape differs.
     """
     source = existing(Path(source)) if isinstance(source, str | Path) else source
+    if manifest_input.get("stored"):
+        return _as_stored(source, manifest_input)
     if manifest_input["named"]:
         return _columns(_raw(source, manifest_input), manifest_input)
     return _array(source, manifest_input)
+
+
+def _as_stored(source: Any, manifest_input: Mapping[str, Any]) -> Stored:
+    """Columns in the types of training: those of a file become them, those of a frame are what they are."""
+    if frames.is_pandas(source) or isinstance(source, Mapping):
+        return described.table(source, manifest_input, "data")
+    raw = _raw(source, manifest_input)
+    found = {label: raw.exact(label) for label in raw.columns}
+    columns_of = {c["name"]: c for c in manifest_input["columns"]}
+    if not raw.typed:
+        # a file says less than the frame of training did: its integers may be categories there, its text dates
+        found = {label: described.restore(found[label], of) for label, of in columns_of.items() if label in found}
+    return described.table(Stored(found, raw.labels), manifest_input, raw.name)
 
 
 def _sources(manifest_input: Mapping[str, Any]) -> dict[str, str]:
@@ -62,11 +89,11 @@ def _raw(source: Any, manifest_input: Mapping[str, Any]) -> Raw:
     if not isinstance(source, Path):
         return _from_matrix(arrays.as_array(source, "data"), manifest_input, "data")
     if source.name.lower().endswith(".parquet"):
-        return frames.read_parquet(source)
+        return frames.read_parquet(source, as_stored=bool(manifest_input.get("stored")))
     if source.name.lower().endswith(".npz"):
         return _from_npz(source, manifest_input)
     if source.name.lower().endswith(_TABLES):
-        return csvtable.read(source, _text_columns(manifest_input))
+        return csvtable.read(source, _text_columns(manifest_input), bool(manifest_input.get("stored")))
     raise InputError(f"{source.name}: the model takes named columns; .csv, .tsv, .parquet or .npz are allowed")
 
 
@@ -86,12 +113,15 @@ def _from_npz(path: Path, manifest_input: Mapping[str, Any]) -> Raw:
 
 def _from_matrix(x: Array, manifest_input: Mapping[str, Any], name: str) -> Raw:
     labels = [column["name"] for column in manifest_input["columns"]]
-    plain = not manifest_input.get("derive") and all(c["dtype"] == "float32" for c in manifest_input["columns"])
+    kinds = {str(c["dtype"]).rstrip("0123456789").lower() for c in manifest_input["columns"]}
+    plain = not manifest_input.get("derive") and kinds <= {"float", "int", "uint", "bool"}
     if not plain or x.ndim != 2 or x.shape[1] != len(labels):
         raise InputError(
             f"{name} is an array {x.shape}; the model takes the columns {listed(labels)}; give a table with these names"
         )
-    return Raw({label: arrays.plain_column(x[:, place], label) for place, label in enumerate(labels)}, name)
+    stored = {label: x[:, place] for place, label in enumerate(labels)}
+    read = {label: columns.plain(column, label) for label, column in stored.items()}
+    return Raw(read, name, typed=True, stored=stored)
 
 
 def _columns(raw: Raw, manifest_input: Mapping[str, Any]) -> dict[str, Array]:
@@ -103,75 +133,23 @@ def _columns(raw: Raw, manifest_input: Mapping[str, Any]) -> dict[str, Array]:
             f"{raw.name} lacks {listed(missing)}; the model takes {listed(dict.fromkeys(sources.values()))}; "
             f"it holds {listed(raw.columns) or 'nothing'}{hint}"
         )
-    specs = manifest_input.get("derive", {})
-    return {
-        column["name"]: _column(raw, sources[column["name"]], column, specs.get(sources[column["name"]], {}))
-        for column in manifest_input["columns"]
-    }
-
-
-def _column(raw: Raw, label: str, column: Mapping[str, str], spec: Mapping[str, Any]) -> Array:
-    values = raw.columns[label]
-    if "parts" in spec:
-        part: str = spec["parts"][column["name"]]
-        return dates.part(_times(values, spec, label, raw), part).astype(np.float32)
-    if column["dtype"] == "string":
-        return as_words(values)
-    return single(_numbers(values, spec, label, raw))[0]
-
-
-def as_words(values: Array) -> Array:
-    """A column as text, "" where missing, whole numbers without a point."""
-    if values.dtype == object:
-        return cells.words(values.tolist())
-    if values.dtype.kind == "M":
-        return iso_text(values)
-    return cells.text("" if np.isnan(value) else f"{value:.15g}" for value in values)
-
-
-def _times(values: Array, spec: Mapping[str, Any], label: str, raw: Raw) -> Array:
-    if values.dtype.kind == "M":
-        return values
-    if values.dtype != object and np.isnan(values).all():
-        return np.full(len(values), "NaT", dtype="datetime64[s]")
-    text = as_words(values).tolist()
-    for order in dict.fromkeys((str(spec["order"]), "ymd")):
-        try:
-            return dates.parse(text, order)
-        except ValueError as error:
-            cell = str(error)
-    raise InputError(
-        f"{raw.name}: column {label!r} holds {shown(cell)}; dates as in training are allowed ({spec['order']})"
-    )
-
-
-def _numbers(values: Array, spec: Mapping[str, Any], label: str, raw: Raw) -> Array:
-    if values.dtype == object:
-        return _from_cells(values.tolist(), spec, label, raw)
-    if values.dtype.kind == "M":
-        raise InputError(f"{raw.name}: column {label!r} holds dates; the model takes numbers there")
-    return values
-
-
-def _from_cells(values: list[str], spec: Mapping[str, Any], label: str, raw: Raw) -> Array:
-    if spec.get("kind") == "number":
-        try:
-            return cells.styled_numbers(values, cells.Style(spec["decimal"], spec["thousands"], spec["affix"]))
-        except ValueError:
-            pass  # this file may be written in another style, which is inferred below
-    meaning = understand(raw, label).values
-    if meaning.dtype.kind == "f":
-        return meaning
-    row, cell = next((n, c) for n, c in enumerate(values, 1) if c not in cells.MISSING and not _is_float(c))
-    raise InputError(f"{raw.name}: column {label!r} holds {shown(cell)!r} in row {row}; the model takes numbers there")
-
-
-def _is_float(cell: str) -> bool:
     try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        return _view(manifest_input, sources).apply(raw.columns)
+    except InputError as error:
+        raise InputError(f"{raw.name}: {error}") from error
+
+
+def _view(manifest_input: Mapping[str, Any], sources: Mapping[str, str]) -> View:
+    """How the manifest's columns are made of those of a source."""
+    seen, derive = [], manifest_input.get("derive", {})
+    for column in manifest_input["columns"]:
+        name, label = column["name"], sources[column["name"]]
+        spec = derive.get(label, {})
+        if "parts" in spec:
+            seen.append(Seen(name, label, "date", {**spec, "part": spec["parts"][name]}))
+        else:
+            seen.append(Seen(name, label, "text" if column["dtype"] == "string" else "number", spec))
+    return View(tuple(seen))
 
 
 def _array(source: Any, manifest_input: Mapping[str, Any]) -> Array:

@@ -1,15 +1,17 @@
-"""Columns as read, before anything is known of their use; and what they mean as features."""
+"""Columns as read, before anything is known of their use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from trimwatt.input import cells, dates
-from trimwatt.input.checks import shown
-from trimwatt.workload import Array
+from trimwatt.errors import InputError
+from trimwatt.rows import cells, columns, meaning
+from trimwatt.rows.meaning import Meaning
+from trimwatt.workload import Array, unmasked
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,10 @@ class Raw:
     """Columns `(n,)` by name: float64 with NaN, datetime64[s] with NaT, or text (object) with missing as written.
 
     name: of the file, for messages. delimiter: of the file, "" where it was not text. decimal: "," where some column of
-    the file has decimal commas.
+    the file has decimal commas. typed: whether the source says itself what is a number, text or missing, as frames and
+    Parquet do. stored: columns as the user has them, types and all: of a typed source at least those whose identity
+    counts (target, group), of a text file where a given model needs them. labels: of all columns of a frame, where not
+    all of them are text.
     """
 
     columns: dict[str, Array]
@@ -25,73 +30,76 @@ class Raw:
     delimiter: str = ""
     decimal: str = ""
     warnings: tuple[str, ...] = ()
+    typed: bool = False
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-
-@dataclass(frozen=True, eq=False)
-class Meaning:
-    """A column understood: values as float64, datetime64[s] or text with "" for missing.
-
-    spec: how to read such a column again, None where there is nothing to remember.
-    """
-
-    values: Array
-    spec: dict[str, Any] | None = None
-    warning: str | None = None
+    def exact(self, label: str) -> Any:
+        """A column as the user has it where that is known, else as read."""
+        return self.stored.get(label, self.columns[label])
 
 
 def understand(raw: Raw, label: str) -> Meaning:
     """What a feature column holds: numbers in any style, booleans, dates, or words."""
-    column = raw.columns[label]
-    if column.dtype.kind == "M":
-        return Meaning(column, {"kind": "datetime", "order": "ymd"})
-    if column.dtype != object:
-        return Meaning(column)
-    values = column.tolist()
-    distinct = set(values) - cells.MISSING_NUMBER
-    style = cells.style_of(distinct, raw.delimiter, raw.decimal)
-    if style:
-        return _styled(values, style, label)
-    truth = cells.booleans(values)
-    if truth is not None:
-        return Meaning(truth)
-    order = dates.order_of(set(values) - cells.MISSING)
-    return _words_or_dates(values, order, label)
-
-
-def _styled(values: list[str], style: cells.Style, label: str) -> Meaning:
-    note = None
-    if style.thousands and style.decimal == "." and not any("." in value for value in values):
-        example = next(value for value in values if style.thousands in value)
-        read = cells.styled_numbers([example], style)[0]
-        note = f"column {label!r}: {shown(example)} was read as {read:.15g} (thousands separated)"
-    return Meaning(cells.styled_numbers(values, style), style.spec(), note)
-
-
-def _words_or_dates(values: list[str], order: str | None, label: str) -> Meaning:
-    if order is None:
-        return Meaning(cells.words(values))
-    note = None
-    if order == "?":
-        order, example = "mdy", next(value for value in values if value not in cells.MISSING)
-        note = (
-            f"column {label!r}: dates such as {shown(example)} were read as month/day/year; use 2024-12-31 to be sure"
-        )
-    try:
-        return Meaning(dates.parse(values, order), {"kind": "datetime", "order": order}, note)
-    except ValueError:
-        return Meaning(cells.words(values))
+    return meaning.understand(raw.columns[label], label, raw.delimiter, raw.decimal)
 
 
 def target_values(raw: Raw, label: str) -> Array:
-    """A target column: numbers in any style as float64, all else as the text that was written."""
+    """A target column: numbers, or text with None for missing.
+
+    Text of a typed source is text, whatever it looks like; in a text file numbers are read in any style. Raises
+    InputError for dates.
+    """
+    if columns.kind_of(raw.exact(label)) == "date":
+        raise InputError(f"{raw.name}: {date_target(label)}")
+    if raw.typed:
+        return typed_values(raw.exact(label))
     column = raw.columns[label]
-    if column.dtype.kind == "M":
-        return cells.text("" if np.isnat(time) else str(time) for time in column)
     if column.dtype != object:
         return column
     values = column.tolist()
     style = cells.style_of(set(values) - cells.MISSING, raw.delimiter, raw.decimal)
-    return cells.styled_numbers(values, style) if style else cells.words(values)
+    if style:
+        return cells.styled_numbers(values, style)
+    return objects(None if value in cells.MISSING else value for value in values)
+
+
+def date_target(label: str) -> str:
+    """Why a column of dates is no target."""
+    return (
+        f"column {label!r} holds dates, and a date cannot be predicted; give a number, such as days until then, or "
+        "name another target"
+    )
+
+
+def typed_values(column: Any) -> Array:
+    """A stored column as numbers where all are there, else as its own values with None for missing."""
+    if isinstance(column, np.ma.MaskedArray):
+        column = unmasked(column)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
+        return column
+    values = [None if columns.is_missing(value) else value for value in column.tolist()]
+    if any(value is None for value in values):
+        return objects(values)
+    whole = [value for value in values if isinstance(value, int | np.integer) and not isinstance(value, bool)]
+    return np.array(values) if len(whole) == len(values) and whole else objects(values)
+
+
+def objects(values: Any) -> Array:
+    """Values as an object array, whatever they are."""
+    items = list(values)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def identities(column: Any) -> Array:
+    """Which rows (n,) hold the same: codes (int64) by first appearance, whatever the type; all missing ones are one."""
+    if isinstance(column, np.ma.MaskedArray):
+        column = unmasked(column)
+    known: dict[Any, int] = {}
+    values = (None if columns.is_missing(value) or value == "" else value for value in column.tolist())
+    return np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(column))

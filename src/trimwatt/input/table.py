@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.input import cells, dates
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, near, shown
 from trimwatt.input.original import Given
-from trimwatt.input.raw import Meaning, Raw, target_values, understand
-from trimwatt.workload import Array, take
+from trimwatt.input.raw import Raw, identities, target_values, understand
+from trimwatt.rows import cells, columns, dates
+from trimwatt.rows.meaning import Meaning
+from trimwatt.rows.view import Seen, View
+from trimwatt.workload import Array, Stored, take
 
 _MOST_CATEGORIES = 1000
 _FREE_TEXT_SHARE = 0.5
 _IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
 _ENOUGH_ROWS = 20
-_EXACT_IN_SINGLE = 2**24
 
 
 @dataclass
@@ -33,14 +34,17 @@ class _Features:
     warnings: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     keys: dict[str, Array] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
 
 
 def source(
-    raw: Raw, options: Options, name: str, assigned: Array | None = None, given: Mapping[str, Given] | None = None
-) -> Source:
+    raw: Raw, options: Options, name: str, assigned: Array | None = None, given: Mapping[str, Given] | None = None,
+    stored: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Source:  # fmt: skip
     """The parts of a table. `assigned` `(n,)`: the split of each row, where the caller knows it.
 
-    given: the user's own objects that hold the rows, "all" or by the names in `assigned`; None for a file.
+    given: the user's own objects that hold the rows, "all" or by the names in `assigned`; None for a file. stored: the
+    columns of each split as they were given, where that is assigned.
 
     Raises InputError where the target or another named column is absent, or no usable feature is left.
     """
@@ -54,13 +58,15 @@ def source(
     which = assigned if assigned is not None else _split_of_rows(raw, options.split)
     y = target_values(raw, target)
     notes = [*raw.warnings, *note, *features.warnings]
+    parts = _parts(features, y, which, _key(raw, options.group), _moments(raw, options.time))
     return Source(
-        parts=_parts(features, y, which, _key(raw, options.group), _moments(raw, options.time)),
+        parts=_stored_parts(parts, features, raw, stored) if options.as_stored else parts,
         kind="table",
         name=name,
         target=f"target {target!r}",
         warnings=tuple(notes),
-        derive=features.derive,
+        derive={} if options.as_stored else features.derive,
+        view=View(tuple(features.seen)) if options.as_stored else None,
         given=None if given is None else _given(given, [label for label in special if label], which),
     )
 
@@ -100,7 +106,7 @@ def _split_name(value: str) -> str | None:
 
 
 def _texts(column: Array) -> list[str]:
-    return [value if isinstance(value, str) else f"{value:g}" for value in column.tolist()]
+    return [str(value) for value in columns.words(column).tolist()]
 
 
 def _split_of_rows(raw: Raw, label: str | None) -> Array | None:
@@ -120,7 +126,7 @@ def _split_of_rows(raw: Raw, label: str | None) -> Array | None:
 def _parts(
     features: _Features, y: Array, which: Array | None, group: Array | None, time: Array | None
 ) -> dict[str, Part]:
-    whole = Part(dict(features.columns), y, group, time, keys=features.keys)
+    whole = Part(features.columns, y, group, time, keys=features.keys)
     if which is None:
         return {"all": whole}
     names = [name for name in ("train", "val", "test") if (which == name).any()]
@@ -147,19 +153,36 @@ def _rows(part: Part, index: Array) -> Part:
     return Part(take(part.x, index), part.y[index], group, time, keys=keys)
 
 
+def _stored_parts(
+    parts: dict[str, Part], features: _Features, raw: Raw, stored: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, Part]:
+    """The parts, their columns as the user has them: those of each split where it was given apart."""
+    if stored is None:
+        return parts
+    labels = list(features.columns)
+    return {
+        name: replace(part, x=Stored({label: stored[name][label] for label in labels}, raw.labels))
+        for name, part in parts.items()
+    }
+
+
 def _key(raw: Raw, label: str | None) -> Array | None:
-    return None if label is None else np.array(_texts(raw.columns[label]), dtype=str)
+    return None if label is None else identities(raw.exact(label))
 
 
 def _moments(raw: Raw, label: str | None) -> Array | None:
     """The time column as something that sorts."""
     if label is None:
         return None
-    values = understand(raw, label).values
+    exact = raw.exact(label)
+    if isinstance(exact, np.ndarray) and exact.dtype.kind in "iuM" and not isinstance(exact, np.ma.MaskedArray):
+        values = exact  # nanoseconds since 1970 are no float64
+    else:
+        values = understand(raw, label).values
     if values.dtype == object:
         example = next((value for value in values.tolist() if value), "nothing")
         raise InputError(f"{raw.name}: time column {label!r} holds {shown(example)}; dates or numbers are allowed")
-    missing = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    missing = np.isnat(values) if values.dtype.kind == "M" else values != values
     if missing.any():
         raise InputError(
             f"{raw.name}: time column {label!r} is missing in {int(missing.sum())} rows; fill or remove them"
@@ -177,8 +200,10 @@ def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
         if reason:
             found.dropped.append(f"{label!r} is {reason}")
         else:
-            _add(found, raw, label, meaning, options.as_stored)
-    if found.dropped:
+            _add(found, raw, label, meaning)
+    if options.as_stored:
+        found.columns = Stored({label: raw.exact(label) for label in labels}, raw.labels)
+    elif found.dropped:
         found.warnings.append(f"columns dropped: {'; '.join(found.dropped)}")
     if not found.columns:
         reasons = f" ({shown('; '.join(found.dropped), 160)})" if found.dropped else ""
@@ -217,63 +242,50 @@ def _useless_text(values: Array) -> str | None:
     return f"a name with {distinct} values (at most {_MOST_CATEGORIES})" if distinct > _MOST_CATEGORIES else None
 
 
-def _add(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stored: bool) -> None:
+def _add(found: _Features, raw: Raw, label: str, meaning: Meaning) -> None:
     if meaning.warning:
         found.warnings.append(meaning.warning)
     if meaning.values.dtype.kind == "M":
-        _add_dates(found, raw, label, meaning, as_stored)
+        _add_dates(found, raw, label, meaning)
         return
-    if meaning.spec and meaning.spec != cells.Style().spec():
-        found.derive[label] = meaning.spec
-    values, lost = single(meaning.values)
-    found.warnings += _coarser(meaning.values, values, label)
+    spec = meaning.spec if meaning.spec and meaning.spec != cells.Style().spec() else {}
+    if spec:
+        found.derive[label] = spec
+    values, lost = columns.single(meaning.values)
+    found.warnings += _rounded(meaning.values, values, label)
     if lost:
         found.warnings.append(f"column {label!r}: {lost} infinite or too large values were taken as missing")
     found.columns[label] = values
+    found.seen.append(Seen(label, label, "text" if values.dtype == object else "number", spec))
 
 
-def _coarser(before: Array, after: Array, label: str) -> list[str]:
-    """Numbers such as times in nanoseconds differ by less than float32 can hold."""
-    if before.dtype == object or not bool((np.abs(after) > _EXACT_IN_SINGLE).any()):
+def _rounded(before: Array, after: Array, label: str) -> list[str]:
+    """A warning where numbers such as seconds since 1970 are not what they were in float32."""
+    changed = 0 if before.dtype == object else columns.moved(before)
+    if not changed:
         return []
     distinct, left = len(np.unique(before)), len(np.unique(after))
-    if left > distinct / 2:
-        return []
-    return [f"column {label!r}: {distinct} values become {left} in single precision; subtract a common offset"]
+    fewer = f", {distinct} distinct ones become {left}" if left < distinct else ""
+    return [
+        f"column {label!r}: {changed} of {len(before)} values change in float32, in which models made here read it"
+        f"{fewer}; subtract a common offset or give it in two columns"
+    ]
 
 
-def single(values: Array) -> tuple[Array, int]:
-    """Numbers as float32, and how many were infinite and became NaN; text as it is."""
-    if values.dtype == object:
-        return values, 0
-    with np.errstate(over="ignore"):
-        numbers = values.astype(np.float32)
-    lost = np.isinf(numbers)
-    numbers[lost] = np.nan
-    return numbers, int(lost.sum())
-
-
-def _add_dates(found: _Features, raw: Raw, label: str, meaning: Meaning, as_stored: bool) -> None:
-    if as_stored:
-        original = raw.columns[label]
-        found.columns[label] = cells.words(original.tolist()) if original.dtype == object else iso_text(original)
-        return
+def _add_dates(found: _Features, raw: Raw, label: str, meaning: Meaning) -> None:
     parts: dict[str, str] = {}
-    for part in dates.CLOCK_PARTS if (meaning.spec or {}).get("order") == "clock" else dates.PARTS:
+    spec = meaning.spec or {}
+    for part in dates.CLOCK_PARTS if spec.get("order") == "clock" else dates.PARTS:
         numbers = dates.part(meaning.values, part).astype(np.float32)
         if len(np.unique(numbers[~np.isnan(numbers)])) > 1:
             name = _free_name(f"{label}_{part}", {*raw.columns, *found.columns})
             parts[name] = part
             found.columns[name] = numbers
+            found.seen.append(Seen(name, label, "date", {**spec, "part": part}))
     if parts:
-        found.derive[label] = {**(meaning.spec or {}), "parts": parts}
+        found.derive[label] = {**spec, "parts": parts}
     else:
         found.dropped.append(f"{label!r} is one date only")
-
-
-def iso_text(times: Array) -> Array:
-    """Dates as text, "" where missing."""
-    return cells.text("" if np.isnat(time) else str(time) for time in times)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -33,6 +33,7 @@ _SIGNATURES = (
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS = 200_000
 _SAMPLE_RECORDS = 200
+_NEARLY_ALL = 0.9
 _ESCAPED_QUOTE = re.compile(r'\\"[^,;\t|\r\n]')
 
 
@@ -111,11 +112,15 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How records are written: the mark between columns, around fields, and before a quote inside one ("": doubled)."""
+    """How records are written: the mark between columns, around fields, and before a quote inside one ("": doubled).
+
+    skips_spaces: whether spaces behind a delimiter belong to it.
+    """
 
     delimiter: str
     quote: str = '"'
     escape: str = ""
+    skips_spaces: bool = True
 
     def records(self, text: str) -> Iterator[list[str]]:
         """The records of `text`; raises csv.Error where one cannot be read."""
@@ -125,7 +130,7 @@ class Dialect:
             quotechar=self.quote,
             escapechar=self.escape or None,
             doublequote=not self.escape,
-            skipinitialspace=True,
+            skipinitialspace=self.skips_spaces,
         )
 
 
@@ -138,6 +143,16 @@ def sniff(text: str, prefer: str = ",") -> tuple[Dialect, str]:
     order = sorted(DELIMITERS, key=lambda mark: mark != prefer)
     best = max(order, key=lambda mark: _fit(text, mark))
     return _with_quotes(best if _fit(text, best)[0] else prefer, text), text
+
+
+def spaced(text: str, dialect: Dialect) -> bool:
+    """Whether spaces belong to the delimiter: they stand before quotes, or before nearly every field."""
+    sample = text[:_SAMPLE_CHARACTERS]
+    if f"{dialect.delimiter} {dialect.quote}" in sample:
+        return True
+    lines = [line for line in sample.splitlines()[:_SAMPLE_RECORDS] if dialect.delimiter in line]
+    fields = [field for line in lines for field in line.split(dialect.delimiter)[1:]]
+    return sum(field.startswith(" ") for field in fields) > _NEARLY_ALL * len(fields)
 
 
 def _without_comments(text: str) -> str:

@@ -19,6 +19,7 @@ from trimwatt import _reading
 from trimwatt import runtime as runtimes
 from trimwatt._child import reason as one_line
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
+from trimwatt.rows import described as stored_rows
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.runtime._manifest import MANIFEST as MANIFEST
 from trimwatt.runtime._manifest import SCHEMA
@@ -185,6 +186,8 @@ class Deployed:
 
     def _rows(self, rows: Any) -> Rows:
         described = self.manifest["input"]
+        if described.get("stored"):
+            return stored_rows.table(rows, described)
         return _columns(rows, described) if described["named"] else _array(rows, described)
 
 
@@ -221,7 +224,9 @@ def _cell(cell: Any) -> str:
 
 
 def _array(rows: Any, described: dict[str, Any]) -> Array:
-    array, shape = np.asarray(rows), described.get("shape")
+    # what is masked is the model's to see
+    array = rows if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
+    shape = described.get("shape")
     if shape is not None and (array.ndim == 0 or list(array.shape[1:]) != list(shape)):
         wanted = ", ".join(["n", *(str(size) for size in shape)])
         raise InputError(f"rows have shape {array.shape}, the artifact takes ({wanted}); one row alone needs [None]")

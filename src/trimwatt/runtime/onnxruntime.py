@@ -9,7 +9,9 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.framework import onnx as framework
-from trimwatt.framework.rows import from_request
+from trimwatt.framework.rows import as_array, fed
+from trimwatt.rows.view import View
+from trimwatt.runtime import _view
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Rows, Workload
@@ -28,25 +30,22 @@ class OnnxRuntime:
         """Write `model.onnx`; raises TrialFailed where the model cannot be converted or joined."""
         require("onnx", "onnx", "Exporting to ONNX")
         (folder / _FILE).write_bytes(framework.join(framework.lower(workload)))
-        return Artifact(folder, self.name, (_FILE,))
+        return Artifact(folder, self.name, (_FILE, *_view.write(workload, folder)))
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
         """A session; files that may come from elsewhere are opened from the bytes whose digest was checked."""
         own = artifact.digests is None
         model = artifact.folder / _FILE if own else framework.self_contained(artifact.content(_FILE), artifact.content)
-        return OnnxSession(framework.open_session(model, scenario.threads))
+        return OnnxSession(framework.open_session(model, scenario.threads), _view.read(artifact))
 
 
 class OnnxSession:
-    """An opened `model.onnx`."""
+    """An opened `model.onnx`. view: how it sees stored columns, None where they go in as they are."""
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        inputs = session.get_inputs()
-        self._names = [entry.name for entry in inputs]
-        self._read = frozenset(self._names)
-        self._texts = frozenset(entry.name for entry in inputs if entry.type == "tensor(string)")
-        self._array = self._names == ["x"]
+    def __init__(self, session: Any, view: View | None = None) -> None:
+        self._session, self._view = session, view
+        self._types = framework.types(session)
+        self._array = list(self._types) == ["x"]
         outputs = [entry.name for entry in session.get_outputs()]
         # the probabilities are not computed where only the label is asked: 7 % of a small model's time
         self._asked = require("onnxruntime", "onnx", "Running ONNX models").RunOptions()
@@ -62,7 +61,6 @@ class OnnxSession:
         return np.asarray(self._session.run(self._scores, self._feed(rows))[0])
 
     def _feed(self, rows: Rows) -> dict[str, Array]:
-        if self._array:
-            return {"x": np.asarray(rows)}
-        columns = from_request(rows, self._texts, self._read)
-        return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]
+        if self._array and not isinstance(rows, dict):
+            return {"x": as_array(rows)}
+        return fed(rows, self._types, self._view)

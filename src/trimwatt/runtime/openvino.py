@@ -15,7 +15,10 @@ from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import onnx as framework
 from trimwatt.framework.prepare import ColumnPrepare
-from trimwatt.framework.rows import from_request
+from trimwatt.framework.rows import as_array, fed
+from trimwatt.rows.columns import kind_of
+from trimwatt.rows.view import View
+from trimwatt.runtime import _view
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Rows, Workload, count
@@ -51,7 +54,7 @@ class OpenVino:
         if labels is not None:
             (folder / _LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
             files = (_FILE, _LABELS)
-        artifact = Artifact(folder, self.name, files)
+        artifact = Artifact(folder, self.name, (*files, *_view.write(workload, folder)))
         self.open(artifact, workload.scenario)
         return artifact
 
@@ -60,7 +63,7 @@ class OpenVino:
         labels = json.loads(artifact.content(_LABELS)) if _LABELS in artifact.files else None
         own = artifact.digests is None
         model = artifact.folder / _FILE if own else framework.self_contained(artifact.content(_FILE), artifact.content)
-        return OpenVinoSession(model, scenario, self.precision, labels)
+        return OpenVinoSession(model, scenario, self.precision, labels, _view.read(artifact))
 
 
 class OpenVinoBf16(OpenVino):
@@ -74,7 +77,7 @@ def _reads_text(workload: Workload) -> bool:
     rows = workload.rows.train.x
     if isinstance(workload.prepare, ColumnPrepare):
         return bool(workload.prepare.texts)
-    return isinstance(rows, dict) and any(column.dtype.kind in "OUST" for column in rows.values())
+    return isinstance(rows, dict) and any(kind_of(column) == "text" for column in rows.values())
 
 
 def _engine() -> ModuleType:
@@ -101,7 +104,10 @@ def _coded(workload: Workload) -> tuple[Workload, list[str] | None]:
 class OpenVinoSession:
     """An opened `model.onnx`. error_bound: how far answers may be from those of the framework it came from."""
 
-    def __init__(self, model: Path | bytes, scenario: Scenario, precision: str, labels: list[str] | None) -> None:
+    def __init__(
+        self, model: Path | bytes, scenario: Scenario, precision: str, labels: list[str] | None,
+        view: View | None = None,
+    ) -> None:  # fmt: skip
         self._engine = _engine()
         self._core = self._engine.Core()
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -112,8 +118,8 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False,
         }  # fmt: skip
         read = self._read()
-        self._names = [entry.get_any_name() for entry in read.inputs]
-        self._asked = frozenset(self._names)
+        self._types = {entry.get_any_name(): entry.get_element_type().to_dtype() for entry in read.inputs}
+        self._view = view
         outputs = [entry.get_any_name() for entry in read.outputs]
         self._wanted = "probability" if "probability" in outputs else "prediction"
         quantized = any(node.get_type_name() == "FakeQuantize" for node in read.get_ops())
@@ -137,10 +143,9 @@ class OpenVinoSession:
         return np.array(request.get_output_tensor(0).data)
 
     def _feed(self, rows: Rows) -> dict[str, Array]:
-        if self._names == ["x"]:
-            return {"x": np.ascontiguousarray(rows)}
-        columns = from_request(rows, frozenset(), self._asked)
-        return {name: columns[name].reshape(-1, 1) for name in self._names}  # type: ignore[call-overload]
+        if list(self._types) == ["x"] and not isinstance(rows, dict):
+            return {"x": np.ascontiguousarray(as_array(rows))}
+        return fed(rows, self._types, self._view)
 
     def _request(self, output: str, usual: bool) -> Any:
         """What computes one output; usual: for requests of the scenario's size, else of any."""

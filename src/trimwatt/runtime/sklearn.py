@@ -16,6 +16,7 @@ from trimwatt.framework import decision
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.prepare import columns_read
 from trimwatt.framework.rows import from_request, to_frame
+from trimwatt.rows.columns import kind_of
 from trimwatt.runtime import _skops
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.runtime._functions import detach
@@ -67,7 +68,7 @@ class SklearnRuntime:
 
 def _predictor(workload: Workload) -> Predictor:
     rows = workload.rows.train.x
-    columns = {name: c.dtype.kind in "OUST" for name, c in rows.items()} if isinstance(rows, dict) else None
+    columns = {name: kind_of(c) == "text" for name, c in rows.items()} if isinstance(rows, dict) else None
     return Predictor(
         workload.model, workload.prepare, workload.decide, workload.outputs, workload.class_columns, columns
     )
@@ -93,7 +94,8 @@ class SklearnSession:
                 estimator.n_jobs = threads
         self._limits = threadpoolctl.threadpool_limits(threads)
         self._texts = frozenset(name for name, text in (predictor.columns or {}).items() if text)
-        read = columns_read(predictor.prepare)
+        self._view = getattr(predictor.prepare, "view", None)
+        read = columns_read(predictor.prepare) if self._view is None else getattr(predictor.prepare, "places", None)
         self._read = None if read is None else frozenset(read)
         self._labels = _labels(predictor)
         self._reader = Workload(outputs=predictor.outputs)
@@ -129,7 +131,7 @@ class SklearnSession:
             return p.prepare.transform(rows) if p.prepare else rows
         if p.prepare is None:
             return to_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
-        return p.prepare.transform(from_request(rows, self._texts, self._read))
+        return p.prepare.transform(from_request(rows, self._texts, self._read, self._view))
 
     def _known(self, frame: Any) -> Any:
         names = getattr(self._predictor.estimator, "feature_names_in_", None)

@@ -12,10 +12,14 @@ import numpy as np
 from trimwatt import _handoff
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
+from trimwatt.framework.onnx.run import types
 from trimwatt.framework.prepare import columns_read
-from trimwatt.framework.rows import from_request
+from trimwatt.framework.rows import as_array, fed, from_request
 from trimwatt.framework.torch import script
 from trimwatt.framework.torch.run import evaluated, forward, tensor
+from trimwatt.rows.columns import kind_of
+from trimwatt.rows.view import View
+from trimwatt.runtime import _view
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Data, Decide, Rows, Split, Workload
@@ -62,7 +66,7 @@ class _Live:
 
 
 def _texts(rows: Rows) -> list[str]:
-    return [name for name, c in rows.items() if c.dtype.kind in "OUST"] if isinstance(rows, dict) else []
+    return [name for name, c in rows.items() if kind_of(c) == "text"] if isinstance(rows, dict) else []
 
 
 def _without_rows(data: Data) -> Data:
@@ -80,6 +84,7 @@ def _durable(workload: Workload, texts: frozenset[str], folder: Path) -> tuple[s
     rule = {
         "outputs": workload.outputs, "class_columns": workload.class_columns, "texts": sorted(texts),
         "classes": classes, "decide": decide and [decide.classes, decide.threshold, decide.positive],
+        "view": (view := _view.view_of(workload.prepare)) and view.to_json(),
     }  # fmt: skip
     (folder / RULE).write_text(json.dumps(rule, default=lambda value: value.item()) + "\n", encoding="utf-8")
     if workload.prepare is None:
@@ -102,7 +107,8 @@ def _opened(artifact: Artifact) -> _Live:
     classes = None if rule["classes"] is None else tuple(rule["classes"])
     columns = None if rule["class_columns"] is None else tuple(rule["class_columns"])
     none = Split(np.empty((0, 0)), np.empty(0))
-    prepare = _Prepare(onnx.self_contained(artifact.content(PREPARE), artifact.content)) if listed else None
+    listed_prepare = onnx.self_contained(artifact.content(PREPARE), artifact.content) if listed else None
+    prepare = None if listed_prepare is None else _Prepare(listed_prepare, rule.get("view"))
     workload = Workload(
         Data(none, none, none, classes=classes), model=script.load(artifact.content(PROGRAM), PROGRAM), form="torch",
         decide=decide, outputs=rule["outputs"], class_columns=columns, prepare=prepare,
@@ -113,14 +119,15 @@ def _opened(artifact: Artifact) -> _Live:
 class _Prepare:
     """Preprocessing read back from its file."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, view: list[dict[str, Any]] | None = None) -> None:
         runtime = require("onnxruntime", "onnx", "Preprocessing of a delivered PyTorch model")
         self._model = model
         self._session = runtime.InferenceSession(self._model, providers=["CPUExecutionProvider"])
-        self._names = [entry.name for entry in self._session.get_inputs()]
+        self._types = types(self._session)
+        self.view = None if view is None else View.from_json(view)
 
     def transform(self, rows: Rows) -> Array:
-        feed = {name: rows[name].reshape(-1, 1) for name in self._names} if isinstance(rows, dict) else {"x": rows}
+        feed = fed(rows, self._types, self.view) if isinstance(rows, dict) else {"x": as_array(rows)}
         return np.asarray(self._session.run(["prepared"], feed)[0])
 
     def to_onnx(self) -> bytes:
@@ -136,7 +143,9 @@ class TorchSession:
         torch.set_num_threads(threads)
         self._workload, self._texts = live.workload, live.texts
         self._module = evaluated(live.workload.model)
-        read = columns_read(live.workload.prepare)
+        self._view = getattr(live.workload.prepare, "view", None)
+        prepare = live.workload.prepare
+        read = columns_read(prepare) if self._view is None else getattr(prepare, "places", None)
         self._read = None if read is None else frozenset(read)
         self._labels = _labels(live.workload)
 
@@ -153,7 +162,7 @@ class TorchSession:
         return self._workload.probabilities(self._raw(rows))
 
     def _raw(self, rows: Any) -> Array:
-        given = tensor(self._workload, from_request(rows, self._texts, self._read))
+        given = tensor(self._workload, from_request(rows, self._texts, self._read, self._view))
         # a request is answered whole: a module may look at all of its rows
         return forward(self._module, given, max(1, len(given)))
 

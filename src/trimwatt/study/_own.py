@@ -25,7 +25,8 @@ _BEGINNINGS = {
     ".json": (b"{", b"["),
 }  # fmt: skip
 _IN_TRIAL = re.compile(
-    r"(model\.\w+|validation\.npy|live\.bin|weights\.safetensors|rule\.json|prepare\.onnx|labels\.json)(\.part)?"
+    r"(model\.\w+|validation\.npy|live\.bin|weights\.safetensors|rule\.json|prepare\.onnx|(labels|columns)\.json)"
+    r"(\.part)?"
 )
 
 

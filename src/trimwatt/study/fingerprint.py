@@ -40,8 +40,11 @@ def _rows(rows: Rows) -> list[bytes]:
 
 
 def _array(values: Array) -> bytes:
-    if values.dtype == object:
-        return "\0".join(map(str, values.tolist())).encode()
+    if not isinstance(values, np.ndarray) or values.dtype == object:
+        # pandas' own arrays too: each cell as it is, in the type of its column
+        return "\0".join([str(values.dtype), *map(repr, values.tolist())]).encode()
+    if isinstance(values, np.ma.MaskedArray):
+        return _array(np.ma.getmaskarray(values)) + _array(values.filled(0))
     return str((values.dtype, values.shape)).encode() + np.ascontiguousarray(values).tobytes()
 
 

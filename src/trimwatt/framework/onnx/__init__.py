@@ -6,7 +6,7 @@ from trimwatt.framework.onnx.adopt import adopt
 from trimwatt.framework.onnx.external import self_contained
 from trimwatt.framework.onnx.join import join
 from trimwatt.framework.onnx.lower import lower
-from trimwatt.framework.onnx.run import open_session, raw, scores
+from trimwatt.framework.onnx.run import open_session, raw, scores, types
 from trimwatt.framework.onnx.size import macs, parameters
 
-__all__ = ["adopt", "join", "lower", "macs", "open_session", "parameters", "raw", "scores", "self_contained"]
+__all__ = ["adopt", "join", "lower", "macs", "open_session", "parameters", "raw", "scores", "self_contained", "types"]

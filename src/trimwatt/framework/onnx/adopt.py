@@ -13,13 +13,17 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph, classes, meaning
 from trimwatt.framework.onnx import _batch, _edit, _labels, run
 from trimwatt.framework.prepare import StackPrepare
-from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Told, Workload, count, take
+from trimwatt.framework.rows import typed
+from trimwatt.rows.columns import kind_of
+from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Stored, Told, Workload, count, take
 
 _ROWS, _PART = 64, 256
 _MOST_SECONDS = 10.0
 # what stands before the inner names of a model that was given
 NAMES_OF_GIVEN = "given/"
 _FLOATS = (np.float32, np.float64, np.float16)
+# types of an input, by their number in ONNX, to which stored columns can be brought without loss
+_WIDE = {11: "float64", 7: "int64"}
 
 
 def adopt(workload: Workload, told: Told | None = None) -> Workload:
@@ -116,27 +120,41 @@ def _matched(model: Any, data: Data) -> StackPrepare | None:
 def _columns(model: Any, inputs: list[Any], rows: dict[str, Array]) -> StackPrepare | None:
     if {entry.name for entry in inputs} <= set(rows):
         for entry in inputs:
-            _check_column(model, entry, rows[entry.name])
+            _check_column(model, entry, rows[entry.name], isinstance(rows, Stored))
         return None
-    numbers = all(column.dtype.kind not in "OUST" for column in rows.values())
+    numbers = all(kind_of(column) == "number" for column in rows.values())
     shape = _edit.shape_of(inputs[0])
     if len(inputs) == 1 and numbers and len(shape) == 2 and shape[1] in (None, len(rows)):
-        _check_type(inputs[0], np.dtype(np.float32), "columns of numbers")
-        return StackPrepare(tuple(rows))
+        kind = np.dtype(np.float32)
+        if isinstance(rows, Stored) and inputs[0].type.tensor_type.elem_type in _WIDE:
+            kind = np.dtype(_WIDE[inputs[0].type.tensor_type.elem_type])
+        _check_type(inputs[0], kind, "columns of numbers")
+        for name, column in rows.items() if kind.kind == "i" else ():
+            typed(column, kind, name)
+        return StackPrepare(tuple(rows), kind.name, kind.name)
     wanted = "; ".join(_described(entry) for entry in inputs)
     have = ", ".join(list(rows)[:8]) + (" ..." if len(rows) > 8 else "")
     raise InputError(f"the model takes {wanted}, the data have columns {have}; name its inputs as the columns")
 
 
-def _check_column(model: Any, entry: Any, column: Array) -> None:
-    text = column.dtype.kind in "OUST"
+def _check_values(entry: Any, column: Any) -> None:
+    """Raise InputError where a stored column holds what the type of its input cannot."""
+    kind = run.numpy_type(_type_name(entry))
+    if kind is not object:
+        typed(column, kind, entry.name)
+
+
+def _check_column(model: Any, entry: Any, column: Array, stored: bool) -> None:
+    text = kind_of(column) == "text"
     wants_text = entry.type.tensor_type.elem_type == _graph.element_type(object)
     if text != wants_text:
         kinds = ("text", "numbers") if wants_text else ("numbers", "text")
         raise InputError(f"the model takes {kinds[0]} in {entry.name!r}, the column holds {kinds[1]}")
     if len(_edit.shape_of(entry)) != 2:
         raise InputError(f"the model takes {_described(entry)}; a column enters as (n, 1)")
-    if not text and entry.type.tensor_type.elem_type != _graph.element_type(np.float32):
+    if stored:
+        _check_values(entry, column)
+    elif not text and entry.type.tensor_type.elem_type != _graph.element_type(np.float32):
         _cast_input(model, entry)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import _graph
 from trimwatt.framework.decision import known_classes, score_method, without_threshold
-from trimwatt.framework.onnx import _edit, _labels, run
+from trimwatt.framework.onnx import _edit, _exact, _labels, run
 from trimwatt.framework.onnx._direct import direct
-from trimwatt.framework.sklearn import known_columns, last_step
-from trimwatt.workload import Array, Workload
+from trimwatt.framework.prepare import StackPrepare
+from trimwatt.framework.sklearn import first_step, known_columns, last_step
+from trimwatt.rows.columns import kind_of
+from trimwatt.workload import Array, Stored, Workload
 
 
 def lower(workload: Workload) -> Workload:
@@ -37,20 +40,89 @@ def lower(workload: Workload) -> Workload:
 
 
 def _from_sklearn(workload: Workload) -> Workload:
+    """In float32 where that answers as scikit-learn does, else with the numbers of a given model as they are stored."""
+    stacked = _stacked(workload)
+    if not _exact.wider(workload):
+        return _in_single(stacked)
+    moved = frozenset(_exact.rounded(workload))
+    # converters that stumble over 64 bits in every column may take them in those that need it
+    ways: list[Callable[[Workload], Workload]] = [_in_single, partial(_in_full, only=moved), _in_full]
+    tried = [_attempt(make, stacked) for make in ways if moved or make is not ways[1]]
+    found = [made for made in tried if isinstance(made, Workload)]
+    errors = [_exact.error(workload, made) for made in found]
+    if errors and min(errors) <= _exact.BOUND:
+        return found[next(i for i, error in enumerate(errors) if error <= max(_exact.EXACT, min(errors)))]
+    if moved:
+        raise TrialFailed(
+            f"ONNX answers otherwise: numbers of {_few(moved)} change in float32, and no wider export works"
+        )
+    if not found:
+        raise next(made for made in tried if isinstance(made, TrialFailed))
+    return found[0]
+
+
+def _attempt(make: Callable[[Workload], Workload], workload: Workload) -> Workload | TrialFailed:
+    try:
+        return make(workload)
+    except TrialFailed as error:
+        return error
+
+
+def _stacked(workload: Workload) -> Workload:
+    """Named columns as one array for an estimator that takes them so, which no converter knows by itself."""
+    rows = workload.rows.train.x
+    if workload.prepare is not None or not isinstance(rows, Stored):
+        return workload
+    given = known_columns(workload.model, rows)
+    first = first_step(workload.model)
+    apart = len(given) == 1 or type(first).__name__ in ("ColumnTransformer", "FunctionTransformer")
+    if apart or any(kind_of(column) != "number" for column in given.values()):
+        return workload
+    return replace(workload, prepare=StackPrepare.of(given))
+
+
+def _in_single(workload: Workload) -> Workload:
     inputs = _inputs(workload)
     # the threshold is part of the decision, which stands apart
     workload = replace(workload, model=without_threshold(workload.model))
     name, first = next(iter(inputs.items()))
     classify = workload.task == "classification"
-    written = direct(workload.model, name, first.shape[1], classify) if first.ndim == 2 else None
-    model, outputs = written or (_by_skl2onnx(workload, inputs), workload.outputs)
-    if workload.prepare is None and first.ndim > 1:
+    written = direct(workload.model, name, first.shape[1], classify) if _ndim(first) == 2 else None
+    model, outputs = written or (_by_skl2onnx(workload, inputs, _initial), workload.outputs)
+    if workload.prepare is None and _ndim(first) > 1:
         _accept(model, first.dtype)
     return replace(workload, model=bytes(model.SerializeToString()), form="onnx", outputs=outputs)
 
 
-def _by_skl2onnx(workload: Workload, inputs: dict[str, Array]) -> Any:
-    model = _converted(workload, [(name, _initial(array)) for name, array in inputs.items()])
+def _few(names: Collection[str]) -> str:
+    found = sorted(names)
+    return ", ".join(map(repr, found[:6])) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+
+
+def _in_full(workload: Workload, only: Collection[str] | None = None) -> Workload:
+    """The estimator on numbers of 64 bits, those of the columns `only` or of all: whole ones int64, others float64."""
+    inputs = _inputs(workload)
+    workload = replace(workload, model=without_threshold(workload.model))
+
+    def initial(array: Any, name: str) -> Any:
+        apart = only is not None and isinstance(inputs, Stored) and name not in only
+        return _initial(array, name) if apart else _initial_in_full(array, name)
+
+    model = _by_skl2onnx(workload, inputs, initial)
+    prepare = workload.prepare
+    if isinstance(prepare, StackPrepare):
+        prepare = replace(prepare, entry=_exact.full(inputs["prepared"]).name)
+    elif prepare is None and not isinstance(inputs, Stored):
+        _accept(model, inputs["x"].dtype, _exact.full(inputs["x"]))
+    return replace(workload, model=bytes(model.SerializeToString()), form="onnx", prepare=prepare)
+
+
+def _ndim(column: Any) -> int:
+    return getattr(column, "ndim", 1)
+
+
+def _by_skl2onnx(workload: Workload, inputs: dict[str, Array], initial: Callable[[Any, str], Any]) -> Any:
+    model = _converted(workload, [(name, initial(array, name)) for name, array in inputs.items()])
     _edit.set_names_apart(model, "skl/")
     # skl2onnx writes "hours per week" as hours_per_week
     _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
@@ -73,11 +145,26 @@ def _inputs(workload: Workload) -> dict[str, Array]:
     return known_columns(workload.model, rows) if isinstance(rows, dict) else {"x": rows}
 
 
-def _initial(array: Array) -> Any:
+def _initial(array: Any, name: str) -> Any:
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    kind = StringTensorType if array.dtype.kind in "OUST" else FloatTensorType
+    kind = StringTensorType if _is_text(array, name) else FloatTensorType
     return kind([None, *(array.shape[1:] or (1,))])
+
+
+def _initial_in_full(array: Any, name: str) -> Any:
+    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+
+    kinds = {"int64": Int64TensorType, "float64": DoubleTensorType}
+    kind = StringTensorType if _is_text(array, name) else kinds[_exact.full(array).name]
+    return kind([None, *(array.shape[1:] or (1,))])
+
+
+def _is_text(column: Any, name: str) -> bool:
+    kind = kind_of(column)
+    if kind == "date":
+        raise TrialFailed(f"column {name!r} holds dates, which no ONNX model reads; use the runtime sklearn")
+    return kind == "text"
 
 
 def _converted(workload: Workload, initial: list[tuple[str, Any]]) -> Any:
@@ -149,9 +236,9 @@ def _second_column(model: Any, inputs: dict[str, Array]) -> None:
     """Of two decision values (-s, s) keep s, which is all that scikit-learn gives (in place)."""
     import onnx
 
-    one = {name: v if v.dtype.kind in "OU" else v.astype(np.float32) for name, v in inputs.items()}
     session = run.open_session(bytes(model.SerializeToString()))
-    (got,) = session.run(None, {name: v.reshape(1, -1) for name, v in one.items()})
+    one = {n: v.reshape(1, -1).astype(run.types(session)[n]) for n, v in inputs.items() if _ndim(v) > 1}
+    (got,) = session.run(None, one or run.feed(session, Stored(inputs)))
     if got.shape[1:] != (2,):
         return
     both = model.graph.output[0].name
@@ -169,14 +256,14 @@ def _same_missing(model: Any) -> None:
                 attribute.strings[:] = [b"" if word == b"nan" else word for word in attribute.strings]
 
 
-def _accept(model: Any, dtype: Any) -> None:
-    """Let the input `x` come as stored (in place): scikit-learn took any number, so the cast is its own."""
+def _accept(model: Any, dtype: Any, taken: Any = np.float32) -> None:
+    """Let the input `x` come as stored (in place): scikit-learn took any number, so the cast to `taken` is its own."""
     import onnx
 
-    if np.dtype(dtype) == np.float32:
+    if np.dtype(dtype) == taken:
         return
     _edit.rename(model.graph, {"x": "x/float"})
     entry = model.graph.input[0]
     entry.name = "x"
     entry.type.tensor_type.elem_type = _graph.element_type(dtype)
-    model.graph.node.insert(0, onnx.helper.make_node("Cast", ["x"], ["x/float"], to=onnx.TensorProto.FLOAT))
+    model.graph.node.insert(0, onnx.helper.make_node("Cast", ["x"], ["x/float"], to=_graph.element_type(taken)))

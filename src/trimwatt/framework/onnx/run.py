@@ -9,9 +9,16 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
-from trimwatt.workload import Array, Rows, Workload, count
+from trimwatt.framework.rows import fed
+from trimwatt.workload import Array, Rows, Workload, count, unmasked
 
 _CHUNK = 1024
+_TYPES = {
+    "tensor(string)": object, "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(int16)": np.int16, "tensor(int8)": np.int8,
+    "tensor(uint64)": np.uint64, "tensor(uint32)": np.uint32, "tensor(uint16)": np.uint16, "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}  # fmt: skip
 
 
 def open_session(model: bytes | Path, threads: int = 1) -> Any:
@@ -41,10 +48,20 @@ def _first_line(error: Exception) -> str:
 
 
 def feed(session: Any, rows: Rows) -> dict[str, Array]:
-    """Rows as stored, as the session's inputs: `x`, or each column as `(n, 1)`."""
+    """Rows as stored, as the session's inputs: `x`, or each column as `(n, 1)` in the type of its input."""
     if isinstance(rows, dict):
-        return {entry.name: rows[entry.name].reshape(-1, 1) for entry in session.get_inputs()}
-    return {session.get_inputs()[0].name: rows}
+        return fed(rows, types(session))
+    return {session.get_inputs()[0].name: unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else rows}
+
+
+def numpy_type(name: str) -> Any:
+    """The numpy type of ONNX's "float", "double", "int64", ..., object for "string"."""
+    return _TYPES.get(f"tensor({name})", np.float32)
+
+
+def types(session: Any) -> dict[str, Any]:
+    """The numpy type of each input of a session, object for text."""
+    return {entry.name: _TYPES.get(entry.type, np.float32) for entry in session.get_inputs()}
 
 
 def raw(workload: Workload, rows: Rows) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from trimwatt.errors import InputError
 from trimwatt.framework.torch.copying import copied
-from trimwatt.workload import Array, Rows, Workload, count, take
+from trimwatt.workload import Array, Rows, Workload, count, take, unmasked
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +70,8 @@ def tensor(workload: Workload, rows: Rows) -> torch.Tensor:
         raise InputError(
             f"a PyTorch module takes one array, got {len(array)} named columns; return a Workload with prepare"
         )
+    if isinstance(array, np.ma.MaskedArray):
+        array = unmasked(array)
     array = np.ascontiguousarray(array)
     try:
         return torch.from_numpy(array if array.flags.writeable else array.copy())

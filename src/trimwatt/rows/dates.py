@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt.input.cells import MISSING
+from trimwatt.rows.cells import MISSING
 from trimwatt.workload import Array
 
 PARTS = ("year", "month", "day", "weekday", "hour")

@@ -1,0 +1,114 @@
+"""What stored columns are, as JSON for a manifest, and columns that come later brought to that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from trimwatt.errors import InputError
+from trimwatt.rows import columns
+from trimwatt.workload import Stored
+
+_JSON = (str, int, float, bool)
+
+
+def describe(column: Any) -> dict[str, Any]:
+    """The type of a stored column: `dtype` as numpy or pandas writes it, with the categories where it has some."""
+    found: dict[str, Any] = {"dtype": str(column.dtype)}
+    categories = getattr(column.dtype, "categories", None)
+    if categories is not None and hasattr(column, "codes"):
+        known = [value.item() if isinstance(value, np.generic) else value for value in categories.tolist()]
+        if all(isinstance(value, _JSON) for value in known):
+            found |= {"categories": known, "ordered": bool(column.dtype.ordered)}
+    return found
+
+
+def restore(column: Any, described: Mapping[str, Any]) -> Any:
+    """A column in the type of `described`, where its values have one in that; else as it is, for the model to judge.
+
+    column: an array, a list or a pandas column.
+    """
+    column = column if hasattr(column, "dtype") else _array(column)
+    kind = described["dtype"]
+    if str(column.dtype) == kind and "categories" not in described:
+        return column
+    if kind in ("bool", "object") or kind[:1] in "<>|" or (kind.startswith(("int", "uint", "float"))):
+        return _plainly(column, kind)
+    import pandas as pd
+
+    try:
+        if "categories" in described:
+            return pd.Categorical(_texts(column, described), described["categories"], described.get("ordered", False))
+        return columns.stored(pd.Series(column).astype(kind))
+    except (ValueError, TypeError):
+        return column
+
+
+def _array(values: Any) -> Any:
+    """A list as numpy would have it, mixed ones as objects."""
+    items = list(values)
+    kinds = {type(value) for value in items}
+    if len(kinds) == 1 or kinds <= {int, float}:
+        return np.asarray(items)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _plainly(column: Any, kind: str) -> Any:
+    if kind == "object" and isinstance(column, np.ndarray) and column.dtype.kind == "U":
+        return column.astype(object)
+    if not isinstance(column, np.ndarray) or column.dtype.kind not in "biuf" or kind == "object" or kind[:1] in "<>|":
+        return column
+    wanted = np.dtype(kind)
+    with np.errstate(invalid="ignore", over="ignore"):
+        changed = column.astype(wanted)
+    return changed if np.array_equal(changed.astype(column.dtype), column) else column
+
+
+def _texts(column: Any, described: Mapping[str, Any]) -> list[Any]:
+    """Values as the categories write them: a file's text is text, and its digits may be text categories."""
+    words = all(isinstance(category, str) for category in described["categories"])
+    values = column.tolist()
+    if not words:
+        return list(values)
+    return [None if columns.is_missing(value) else value if isinstance(value, str) else str(value) for value in values]
+
+
+def table(rows: Any, described: Mapping[str, Any], name: str = "rows") -> Stored:
+    """The columns that `described` (a manifest's input) asks for, as the model takes them.
+
+    rows: a DataFrame, whose columns stay what they are, or a dict of columns, where lists and objects get the type of
+    training. Raises InputError where a column is missing.
+    """
+    found = _by_name(rows, name)
+    missing = [c["name"] for c in described["columns"] if c["name"] not in found]
+    if missing:
+        raise InputError(
+            f"column {missing[0]!r}, which the artifact takes, is missing in {name}; "
+            f"give {', '.join(c['name'] for c in described['columns'][:12])}"
+        )
+    if isinstance(rows, Stored):
+        return rows.only([c["name"] for c in described["columns"]])
+    typed = hasattr(rows, "iloc")
+    return Stored(
+        {c["name"]: found[c["name"]] if typed else _given(found[c["name"]], c) for c in described["columns"]},
+        described.get("labels"),
+    )
+
+
+def _given(column: Any, described: Mapping[str, Any]) -> Any:
+    if hasattr(column, "iloc"):
+        return columns.stored(column)
+    column = column if hasattr(column, "dtype") else _array(column)
+    return restore(column, described) if column.dtype == object or column.dtype.kind in "U" else column
+
+
+def _by_name(rows: Any, name: str) -> dict[str, Any]:
+    if hasattr(rows, "iloc"):
+        return {str(label): columns.stored(rows.iloc[:, place]) for place, label in enumerate(rows.columns)}
+    if not hasattr(rows, "keys"):
+        raise InputError(f"{name} are named columns here: give a dict of arrays or a DataFrame")
+    return {str(label): rows[label] for label in rows}

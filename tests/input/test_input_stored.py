@@ -1,0 +1,171 @@
+"""Rows of a given model: what the user's frame or file holds, cell by cell and type by type."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimwatt.errors import InputError
+from trimwatt.framework.rows import as_request, to_frame
+from trimwatt.input import describe, load, rows_for_prediction
+from trimwatt.workload import Data, Stored, take
+
+ROWS = 60
+Y = pd.Series(np.arange(ROWS) % 2)
+WORDS = ["NA", "", " up", "up", "101", "True", "$1,234", "10%", "?", "nan", "2024-01-01", "ä"]
+
+
+def _columns(draw: Any) -> dict[str, Any]:
+    """A frame's columns of every type, cells drawn."""
+    index = st.lists(st.integers(0, 10**9), min_size=ROWS, max_size=ROWS)
+    numbers, words = np.array(draw(index)), [WORDS[i % len(WORDS)] for i in draw(index)]
+    gaps = [i % 5 == 0 for i in draw(index)]
+    holed = [None if gap else word for gap, word in zip(gaps, words, strict=True)]
+    return {
+        "i8": 10**12 + numbers, "i2": (numbers % 1000).astype(np.int16), "u8": numbers.astype(np.uint64),
+        "f8": numbers / 7, "f4": (numbers / 7).astype(np.float32), "b": numbers % 2 == 0,
+        "gaps": np.where(gaps, np.nan, numbers), "Int": pd.array(np.where(gaps, None, numbers), dtype="Int64"),
+        "bool": pd.array([None if g else bool(n % 2) for g, n in zip(gaps, numbers, strict=True)], dtype="boolean"),
+        "text": pd.Series(words, dtype=object), "holes": pd.Series(holed, dtype=object),
+        "string": pd.array(holed, dtype="string"), "str": pd.Series(words),
+        "category": pd.Categorical(holed, categories=WORDS[::-1], ordered=True),
+        "digits": pd.Categorical([str(n % 3) for n in numbers]), "codes": pd.Categorical(numbers % 3),
+        "when": pd.to_datetime(numbers, unit="s"), "zone": pd.to_datetime(numbers, unit="s", utc=True),
+        "mixed": pd.Series([w if g else n for g, w, n in zip(gaps, words, numbers, strict=True)], dtype=object),
+    }  # fmt: skip
+
+
+@st.composite
+def frames(draw: Any) -> pd.DataFrame:
+    columns = _columns(draw)
+    chosen = draw(st.lists(st.sampled_from(sorted(columns)), min_size=1, max_size=8, unique=True))
+    return pd.DataFrame({name: columns[name] for name in chosen})
+
+
+def _assert_own(data: Data) -> None:
+    for name in ("train", "val", "test"):
+        rows = getattr(data, name).x
+        own = data.original(name, slice(None)).reset_index(drop=True)  # type: ignore[misc]
+        for kept in (rows, pickle.loads(pickle.dumps(rows)), take(rows, slice(None))):
+            pd.testing.assert_frame_equal(to_frame(kept), own)
+        pd.testing.assert_frame_equal(as_request(take(rows, slice(2, 4)), "frame"), own[2:4].reset_index(drop=True))
+
+
+@given(frame=frames())
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_a_frame_comes_back_as_it_was(frame: pd.DataFrame) -> None:
+    before = frame.copy(deep=True)
+    data, _ = load((frame, Y), as_stored=True)
+    _assert_own(data)
+    pd.testing.assert_frame_equal(frame, before)
+    data, _ = load(((frame, Y), (frame[::-1], Y[::-1]), (frame, Y)), as_stored=True)
+    _assert_own(data)
+
+
+@given(frame=frames())
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_models_made_here_see_what_they_see_without_a_given_model(frame: pd.DataFrame) -> None:
+    stored, _ = load((frame, Y), as_stored=True)
+    try:
+        plain, _ = load((frame, Y))
+    except InputError:
+        return  # nothing that tells anything is in it
+    seen = stored.plain(stored.val.x)
+    assert isinstance(seen, dict) and isinstance(plain.val.x, dict)
+    assert set(plain.val.x) <= set(seen)
+    for name, column in plain.val.x.items():
+        np.testing.assert_array_equal(seen[name], column)
+
+
+def test_labels_that_are_no_text_come_back_too() -> None:
+    frame = pd.DataFrame({0: np.arange(ROWS), 7: np.arange(ROWS) / 3, "x": ["a", "b"] * (ROWS // 2)})
+    data, _ = load((frame, Y), as_stored=True)
+    assert isinstance(data.val.x, Stored) and list(data.val.x) == ["0", "7", "x"]
+    _assert_own(data)
+
+
+@pytest.mark.parametrize("make", [dict, "arrays", "masked"])
+def test_columns_of_a_dict_stay_arrays(make: Any) -> None:
+    columns: dict[str, Any] = {"a": np.arange(ROWS), "t": np.array(["u", " v"] * (ROWS // 2)), "f": np.ones(ROWS) / 3}
+    columns["m"] = np.ma.masked_less(np.arange(ROWS), 5)
+    data, _ = load({"x": columns, "y": Y.to_numpy()}, as_stored=True)
+    rows = data.train.x
+    assert isinstance(rows, Stored)
+    assert [column.dtype.kind for column in rows.values()] == ["i", "U", "f", "i"]
+    assert np.ma.is_masked(rows["m"]) and to_frame(rows)["m"].isna().sum() == rows["m"].mask.sum()
+    assert np.isnan(data.plain(rows)["m"]).sum() == rows["m"].mask.sum()  # type: ignore[call-overload]
+
+
+CSV = "n,f,code,word,flag,gap,mixed,late\n" + "".join(
+    f"{i + 10**9},{i / 7!r},0{i % 3}1,{[' up', 'up', 'NA', '', '?'][i % 5]},{i % 2 == 0},"
+    f"{'' if i % 4 else i},{'x' if i == 7 else i},2024-0{i % 9 + 1}-01\n"
+    for i in range(ROWS)
+)
+
+
+def test_a_csv_file_is_what_pandas_reads(tmp_path: Path) -> None:
+    lines = CSV.splitlines()
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([lines[0] + ",y", *(f"{line},{'ab'[i % 2]}" for i, line in enumerate(lines[1:]))]))
+    data, _ = load(path, target="y", as_stored=True)
+    wanted = pd.read_csv(io.StringIO(CSV))
+    rows = pd.concat([to_frame(part.x) for part in (data.train, data.val, data.test)])
+    assert rows.dtypes.to_dict() == wanted.dtypes.to_dict()
+    pd.testing.assert_frame_equal(rows.sort_values("n").reset_index(drop=True), wanted)
+
+
+def test_spaces_that_belong_to_the_delimiter_are_no_cells(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a, word, y\n" + "".join(f"{i}, {'up' if i % 3 else 'down'}, {i % 2}\n" for i in range(ROWS)))
+    data, _ = load(path, target="y", as_stored=True)
+    assert set(to_frame(data.train.x)["word"]) == {"up", "down"}  # type: ignore[arg-type]
+
+
+def test_a_parquet_file_is_what_pandas_reads(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {
+            "i": 20_240_000_000 + np.arange(ROWS), "c": pd.Categorical(["b", "a"] * (ROWS // 2), categories=["b", "a"]),
+            "t": [" up", "NA", ""] * (ROWS // 3), "I": pd.array([1, None] * (ROWS // 2), dtype="Int64"),
+            "z": pd.date_range("2024-01-01", periods=ROWS, tz="Europe/Berlin"),
+        }
+    )  # fmt: skip
+    frame.assign(y=Y).to_parquet(tmp_path / "t.parquet")
+    data, _ = load(tmp_path / "t.parquet", target="y", as_stored=True)
+    wanted = pd.read_parquet(tmp_path / "t.parquet").drop(columns="y")
+    rows = pd.concat([to_frame(part.x) for part in (data.train, data.val, data.test)])
+    pd.testing.assert_frame_equal(rows.sort_values("i").reset_index(drop=True), wanted)
+    about = describe(data)
+    again = rows_for_prediction(tmp_path / "t.parquet", about)
+    pd.testing.assert_frame_equal(to_frame(again), wanted)  # type: ignore[arg-type]
+    wanted.to_csv(tmp_path / "t.csv", index=False)
+    from_file = to_frame(rows_for_prediction(tmp_path / "t.csv", about))  # type: ignore[arg-type]
+    assert from_file[["i", "c", "I"]].equals(wanted[["i", "c", "I"]])
+    with pytest.raises(InputError, match="column 'c', which the artifact takes, is missing in data"):
+        rows_for_prediction(wanted.drop(columns="c"), about)
+
+
+def test_a_masked_array_keeps_its_mask() -> None:
+    x = np.ma.masked_greater(np.random.default_rng(0).normal(size=(ROWS, 3)), 1)
+    for stored in (True, False):
+        data, _ = load((x, Y.to_numpy()), as_stored=stored)
+        assert np.ma.is_masked(data.train.x) and data.train.x.max() <= 1  # type: ignore[union-attr]
+        assert np.isnan(np.asarray(data.plain(data.train.x))).any()
+    whole = np.ma.masked_equal(np.arange(ROWS * 2).reshape(ROWS, 2), 5)
+    assert load((whole, Y.to_numpy()))[0].train.x.dtype == np.float64  # type: ignore[union-attr]
+
+
+def test_columns_that_float32_changes_are_named() -> None:
+    frame = pd.DataFrame({"ts": 1_700_000_000 + np.arange(ROWS), "fine": np.arange(ROWS) / 4})
+    for stored in (True, False):
+        data, _ = load((frame[::-1], Y), as_stored=stored)
+        (warning,) = [w for w in data.warnings if "float32" in w]
+        assert warning.startswith("column 'ts': ") and "60 distinct ones become 1;" in warning
