@@ -15,6 +15,7 @@ from trimwatt.errors import InputError
 
 if TYPE_CHECKING:
     from trimwatt.energy import Reading
+    from trimwatt.host.counting import Counter
     from trimwatt.meter.command import Run
 
 _COMMAND = typer.Argument(metavar="-- CMD", show_default=False, help="The command, run as it stands, without a shell.")
@@ -93,11 +94,11 @@ def _process(pid: int, duration: str | None, require: str | None, target: Path |
 def _command(given: list[str], runs: int, warmup: int, require: str | None, target: Path | None, json: bool) -> int:
     from trimwatt.meter import command, launch
 
-    with command.launcher().ready():
+    with command.launcher().ready() as counter:
         # sensors may start threads, which must not take the signals that are held back for us
         _require(require)
         try:
-            done, dropped = _repeat(given, runs, warmup, json)
+            done, dropped = _repeat(given, runs, warmup, json, counter)
         except launch.NotStarted as error:
             _output.say(f"trimwatt: {error}")
             return error.exit_code
@@ -109,13 +110,15 @@ def _command(given: list[str], runs: int, warmup: int, require: str | None, targ
     return next((code for code in codes if code), 0)
 
 
-def _repeat(given: list[str], runs: int, warmup: int, json: bool) -> tuple[list[Run], list[Run]]:
+def _repeat(
+    given: list[str], runs: int, warmup: int, json: bool, counter: Counter | None
+) -> tuple[list[Run], list[Run]]:  # fmt: skip
     """The runs, and those to warm up; fewer than asked where a signal told us to stop."""
     from trimwatt.meter import command
 
     all_runs: list[Run] = []
     for number in range(warmup + runs):
-        all_runs.append(command.run(given, stdout_to_stderr=json))
+        all_runs.append(command.run(given, stdout_to_stderr=json, counter=counter))
         if all_runs[-1].stopped_by is not None:
             break
         if warmup + runs > 1 and sys.stderr.isatty():

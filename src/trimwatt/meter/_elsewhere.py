@@ -37,6 +37,9 @@ class Popened(usage.Own):
     def living(self) -> list[str]:
         return []
 
+    def missing(self) -> str:
+        return ""
+
     def peak_rss_bytes(self) -> int | None:
         return None
 
@@ -53,11 +56,11 @@ class Popened(usage.Own):
 
 @contextlib.contextmanager
 def ready() -> Iterator[None]:
-    """Nothing has to be held back here."""
+    """Nothing has to be held back here, and nothing counts what nobody waits for."""
     yield
 
 
-def start(command: Sequence[str], stdout_to_stderr: bool = False) -> Popened:
+def start(command: Sequence[str], stdout_to_stderr: bool = False, counter: None = None) -> Popened:
     """Start `command` (no shell); raises launch.NotStarted."""
     from trimwatt.meter import launch
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from trimwatt import units
 from trimwatt.energy import Reading
+from trimwatt.host.counting import Counter
 from trimwatt.meter import session, usage
 from trimwatt.meter._base import Meter
 from trimwatt.meter.combined import as_combined
@@ -38,22 +39,27 @@ def launcher() -> ModuleType:
     return launch if hasattr(signal, "sigtimedwait") else _elsewhere
 
 
-def run(command: Sequence[str], sensor: Meter | None = None, stdout_to_stderr: bool = False) -> Run:
+def run(
+    command: Sequence[str], sensor: Meter | None = None, stdout_to_stderr: bool = False, counter: Counter | None = None
+) -> Run:  # fmt: skip
     """Run `command` (no shell) to its end and read what it took; its streams are ours.
 
-    To be called within `launcher().ready()`. Raises launch.NotStarted. A sensor that breaks is a warning in the
-    reading: the command's run and exit code are its own.
+    To be called within `launcher().ready()`, which gives `counter`. Raises launch.NotStarted. A sensor that breaks is a
+    warning in the reading: the command's run and exit code are its own.
     """
     system, meter = launcher(), as_combined(sensor or session.meter().sensor)
     a = meter.mark()
-    launched = system.start(command, stdout_to_stderr)
+    launched = system.start(command, stdout_to_stderr, counter)
     code = system.wait(launched)
     reading = read(meter, a, meter.mark(), launched, launched.cpu_s())
     said = list(reading.warnings)
     if left := len(launched.living()):
         said.append(
-            f"it left {left} process{'es' if left > 1 else ''} running; what they do from now on is not counted"
+            f"it left {left} process{'es' if left > 1 else ''} running; what they used until then is counted, what "
+            "they do from now on is not"
         )
+    if missing := launched.missing():
+        said.append(f"not all processes were counted: {missing}")
     if launched.paused_s > 0:
         said.append(f"it was stopped for {units.seconds(launched.paused_s)}, which is in the duration")
     return Run(replace(reading, warnings=tuple(said)), code, launched.stopped_by)

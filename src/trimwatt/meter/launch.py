@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from trimwatt.host import processes
+from trimwatt.host.counting import Counter, open_counter
 from trimwatt.meter import usage
 
 NOT_FOUND, NOT_EXECUTABLE, BY_SIGNAL = 127, 126, 128
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _PASSED_ON = (*_STOPPING, "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.005, 0.5
-_PR_SET_CHILD_SUBREAPER = 36
 _MAX_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -39,6 +40,7 @@ class Launched(usage.Own):
     """A command that runs or has ended: what its tree has used so far. A `usage.Subject`.
 
     before: processes that were ours already and are not its. stopped_by: the signal that asked it to end, seen by us.
+    counter: what also sees those of its processes that nobody waits for.
     """
 
     label = "the command"
@@ -48,6 +50,7 @@ class Launched(usage.Own):
     exit_code: int | None = None
     stopped_by: int | None = None
     paused_s: float = 0.0
+    counter: Counter | None = None
     _reaped_s: float = 0.0
     _peaks: list[int] = field(default_factory=list)
     _own_peak: int = 0
@@ -57,9 +60,24 @@ class Launched(usage.Own):
     _looked_s: float = 0.0
     _ended_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._not_its_s = self._counted_s()
+
     def cpu_s(self) -> float:
-        """CPU seconds of its tree, living and reaped, to the microsecond."""
-        return self._reaped_s + sum(usage._living(pid) for pid in self.living())
+        """CPU seconds of its tree, living, reaped and, where a counter sees them, waited for by nobody."""
+        known_s = self._reaped_s + sum(usage._living(pid) for pid in self.living())
+        return max(known_s, self._counted_s() - self._not_its_s)
+
+    def _counted_s(self) -> float:
+        """What all counted processes but us, and but those that were here before, have used."""
+        if self.counter is None:
+            return 0.0
+        earlier = [int(one) for top in self.before for one in (top, *usage._descendants(top))]
+        return self.counter.total_s() - time.process_time() - sum(processes.whole_s(pid) for pid in earlier)
+
+    def missing(self) -> str:
+        """What could not be counted; "" where nothing speaks for that."""
+        return self.counter.missing() if self.counter else ""
 
     def pids(self) -> frozenset[int]:
         """Its processes that were seen so far."""
@@ -82,6 +100,8 @@ class Launched(usage.Own):
             self._pids.add(int(pid))
             if peak := _high_water(pid):
                 self._seen = max(peak, self._seen or 0)
+        if self.counter:
+            self.counter.look()
         self._looked_s = time.monotonic()
 
     def reap(self) -> None:
@@ -94,6 +114,8 @@ class Launched(usage.Own):
 
     def _book(self, pid: int, status: int, cpu_s: float, peak: int) -> None:
         self._reaped_s += cpu_s
+        if self.counter:
+            self.counter.reaped(pid, cpu_s)
         # the system counts what we held before the command replaced our copy: only more than that is its own
         if peak > self._own_peak:
             self._peaks.append(peak)
@@ -104,22 +126,30 @@ class Launched(usage.Own):
 
 
 @contextlib.contextmanager
-def ready() -> Iterator[None]:
-    """Hold signals back until `wait` takes them, and adopt orphans; to be entered before any thread is started."""
+def ready() -> Iterator[Counter]:
+    """Hold signals back until `wait` takes them, adopt orphans, and count all that is started from now on.
+
+    To be entered before any thread is started.
+    """
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         # inherited from whoever started us; the system would keep no account of what has ended
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
-    _adopt_orphans(True)
+    processes.adopt_orphans(True)
+    counter = open_counter()
     try:
-        yield
+        yield counter
     finally:
-        _adopt_orphans(False)
+        counter.close()
+        processes.adopt_orphans(False)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def start(command: Sequence[str], stdout_to_stderr: bool = False) -> Launched:
-    """Start `command` (no shell). Raises NotStarted where there is no such program, or it cannot be run."""
+def start(command: Sequence[str], stdout_to_stderr: bool = False, counter: Counter | None = None) -> Launched:
+    """Start `command` (no shell). Raises NotStarted where there is no such program, or it cannot be run.
+
+    counter: what `ready` gave.
+    """
     if not command[0]:
         raise not_started("", FileNotFoundError(errno.ENOENT, "empty"))
     before, own = frozenset(_children()), usage.peak_rss_bytes() or 0
@@ -127,13 +157,16 @@ def start(command: Sequence[str], stdout_to_stderr: bool = False) -> Launched:
     actions = [(os.POSIX_SPAWN_DUP2, 2, 1)] if stdout_to_stderr else []
     # Python ignores these two, and what a process ignores its children do too
     restored = [number for name in ("SIGPIPE", "SIGXFSZ") if (number := getattr(signal, name, None))]
+    # what was used so far is not the command's
+    launched = Launched(0, before, counter=counter, _own_peak=own)
     try:
         pid = os.posix_spawnp(
             command[0], list(command), os.environ, file_actions=actions, setsigmask=unblocked, setsigdef=restored
         )
     except OSError as error:
         raise not_started(command[0], error) from None
-    return Launched(pid, before, _own_peak=own)
+    launched.pid = pid
+    return launched
 
 
 def not_started(name: str, error: OSError) -> NotStarted:
@@ -156,7 +189,8 @@ def wait(launched: Launched) -> int:
         if launched.exit_code is not None:
             return launched.exit_code
         launched.look()
-        came = signal.sigtimedwait(numbers, between_s)
+        soon_s = launched.counter.every_s if launched.counter else None
+        came = signal.sigtimedwait(numbers, min(between_s, soon_s or between_s))
         between_s = min(_LAST_LOOK_S, between_s * 1.5)
         if came is not None and came.si_signo != signal.SIGCHLD:
             # a positive code is the kernel's: the terminal has told the whole group, the command too
@@ -198,11 +232,3 @@ def _high_water(pid: str) -> int | None:
     with contextlib.suppress(OSError, StopIteration), open(usage._PROC / pid / "status") as status:
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024
     return None
-
-
-def _adopt_orphans(adopt: bool) -> None:
-    """Have the kernel give us descendants whose parent died (Linux)."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
