@@ -119,12 +119,12 @@ def zygote(fd: int) -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _forked(fds[0], server)
+            forked(fds[0], server)
         os.close(fds[0])
         control.sendall(f"{pid:<16}".encode())
 
 
-def _forked(fd: int, server: int) -> None:
+def forked(fd: int, server: int) -> None:
     """In the forked child: serve, then leave without the parent's exit handlers."""
     code = 1
     try:

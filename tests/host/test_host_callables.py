@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
+import trimwatt as tw
+from trimwatt.compare import forked
 from trimwatt.compare.arms import FunctionArm
+from trimwatt.compare.result import Comparison
 from trimwatt.host import counting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counting every process needs Linux")
@@ -154,7 +158,10 @@ SCRIPT = """
 import sys, time
 sys.path.insert(0, {here!r})
 import test_host_callables as these
+import trimwatt as tw
+from trimwatt.compare import forked
 from trimwatt.compare.arms import FunctionArm
+from trimwatt.compare.result import Comparison
 arm = FunctionArm(these.pool_that_lives_on)
 arm.run(1)
 print(arm.pid, flush=True)
@@ -176,3 +183,39 @@ def test_killing_the_users_process_ends_all_that_the_arm_started(way: str) -> No
     while any(one.is_running() for one in everything) and time.monotonic() < until:
         time.sleep(0.02)
     assert not any(one.is_running() for one in everything)
+
+
+def test_a_callable_that_cannot_be_handed_over_is_judged_in_a_fork_where_it_starts_processes() -> None:
+    lock = threading.Lock()
+
+    def hidden() -> int:
+        with lock:
+            return unwaited()
+
+    def open_() -> int:
+        with lock:
+            return waited() * 0 + 1
+
+    before = set(psutil.pids())
+    found = tw.compare(hidden, open_, budget=5, self_test=False)
+    assert isinstance(found, Comparison)
+    assert "all ran in forks of this one, since they start processes" in found.warnings[0]
+    assert 0.6 < found.ratio < 1.6 and found.uncounted == ()
+    left = [p for p in set(psutil.pids()) - before if psutil.pid_exists(p) and psutil.Process(p).ppid() == os.getpid()]
+    assert left == []
+
+
+def test_workers_that_were_there_before_are_counted_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "PROBE_S", 1.0)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+
+        def shared() -> int:
+            return int(pool.map(burn, [STEPS])[0])
+
+        found = tw.compare(shared, alone, budget=5, self_test=False)
+        assert isinstance(found, Comparison)
+        assert "all ran in this one" in found.warnings[0]
+        # its own clock alone would be next to nothing
+        assert 0.6 < found.ratio < 1.6
+        # and its workers are still there
+        assert shared() == alone()

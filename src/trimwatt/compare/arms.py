@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, Self
 
-from trimwatt._process import Child, ForkServer
+from trimwatt._process import Child, Forks, ForkServer
 from trimwatt.compare import affinity, host
 from trimwatt.compare._base import Block
 from trimwatt.host import processes
@@ -36,7 +36,7 @@ class ChildArm:
 
     def __init__(
         self, handler: str, args: tuple[Any, ...], name: str, limits: Limits | None = None,
-        server: ForkServer | None = None,
+        server: Forks | None = None,
     ) -> None:  # fmt: skip
         self.name, self.limits = name, limits or Limits()
         self._given = handler, args, server
@@ -162,11 +162,12 @@ class CallableArm:
     """A callable without arguments, in this process; a request is one call.
 
     CPU seconds are those of the whole process and of its children, so nothing else may work in it meanwhile.
+    alone: whether its calls are known to start no process.
     """
 
-    def __init__(self, function: Callable[[], object], name: str = "") -> None:
+    def __init__(self, function: Callable[[], object], name: str = "", *, alone: bool = False) -> None:
         self.name = name or called(function)
-        self._function = function
+        self._function, self.alone = function, alone
 
     def call(self) -> object:
         """What a call returns."""
@@ -174,7 +175,8 @@ class CallableArm:
 
     def run(self, count: int) -> Block:
         function = self._function
-        return host.block(lambda _: function(), repeat(None), count)
+        block = host.block(lambda _: function(), repeat(None), count)
+        return replace(block, uncounted=None) if self.alone else block
 
     def pin(self, cores: frozenset[int]) -> bool:
         return affinity.pin(os.getpid(), cores)

@@ -11,6 +11,7 @@ from trimwatt.host.counting import waited_s
 
 # what the keeper last told of all below; what is used between two blocks belongs to the work of the block before
 _BELOW_S = 0.0
+_IGNORED = "this process ignores the end of its children, so what they used is not known"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Stopwatch:
         own_s = time.process_time() - self._own_s
         wall_s = time.perf_counter() - self._wall_s
         if self._below_s is not None:
-            return Used(own_s + _living_s() - self._below_s, wall_s)
+            ignored = _IGNORED if processes.ignores_children(os.getpid()) else None
+            return Used(own_s + _living_s() - self._below_s, wall_s, None, ignored)
         below_s, counted, uncounted = _kept()
         return Used(own_s + below_s, wall_s, counted, uncounted)
 

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trimwatt.compare import parity
+from trimwatt.compare import forked, parity
 from trimwatt.compare._base import Arm
 from trimwatt.compare.arms import CallableArm, FunctionArm, ModelArm, SessionArm, called
 from trimwatt.compare.command import CommandArm
+from trimwatt.compare.forked import ForkedArm
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.runtime import deployed
 from trimwatt.scenario import Request, Scenario
@@ -131,9 +132,10 @@ def _functions(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Open
     function = list(given.values())[-1]
 
     def twin(own: ExitStack) -> Arm:
-        if notes:
-            return CallableArm(function, "twin")
-        return own.enter_context(FunctionArm(function, name="twin", threads=asked.threads))
+        last = arms[-1]
+        if isinstance(last, CallableArm):
+            return CallableArm(function, "twin", alone=last.alone)
+        return own.enter_context(type(last)(function, name="twin", threads=asked.threads))
 
     if asked.parity and not checked["checked"]:
         notes = (*notes, f"results were not compared: {checked['why']}")
@@ -143,17 +145,29 @@ def _functions(given: Mapping[str, Any], asked: Asked, stack: ExitStack) -> Open
 def _handed(
     given: Mapping[str, Any], asked: Asked, stack: ExitStack
 ) -> tuple[list[FunctionArm] | list[CallableArm], tuple[str, ...]]:
-    """Each callable in a process of its own; all in this one where any cannot be handed over, since like is compared
-    with like."""
+    """Each callable in a process of its own; all in this one, or in forks of it, where any cannot be handed over, since
+    like is compared with like."""
     arms = []
     for name, function in given.items():
         try:
             arms.append(stack.enter_context(FunctionArm(function, name=name, threads=asked.threads)))
-        except (TrialFailed, pickle.PicklingError, TypeError, AttributeError) as error:
+        except Exception as error:
+            # an object's own __reduce__ may raise anything
             why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            note = f"{name} could not be handed to a process of its own ({why}): all ran in this one"
-            return [CallableArm(f, n) for n, f in given.items()], (note,)
+            return _here(given, asked, stack, f"{name} could not be handed to a process of its own ({why})")
     return arms, ()
+
+
+def _here(
+    given: Mapping[str, Any], asked: Asked, stack: ExitStack, why: str
+) -> tuple[list[FunctionArm] | list[CallableArm], tuple[str, ...]]:
+    """Callables that cannot be handed over: in this process, or in forks of it where they let other processes work."""
+    found = {name: forked.leaves(function) for name, function in given.items()}
+    if True in found.values() and None not in found.values():
+        # no stranger among them is waited for, and what they start ends with them
+        forks = [stack.enter_context(ForkedArm(f, name=n, threads=asked.threads)) for n, f in given.items()]
+        return list[FunctionArm](forks), (f"{why}: all ran in forks of this one, since they start processes",)
+    return [CallableArm(f, n, alone=found[n] is False) for n, f in given.items()], (f"{why}: all ran in this one",)
 
 
 def _answering(given: Mapping[str, Any], kinds: Mapping[str, Kind], asked: Asked, stack: ExitStack) -> Opened:

@@ -65,8 +65,8 @@ def ask(linger_s: float | None = None) -> Account | None:
 def stand_above(keeping: Keeping) -> None:
     """Put a keeper between this process and its parent. Returns in a new process, the served one; Linux only.
 
-    The keeper has this process's number. SIGTERM, or its parent's death, ends it and all below; when the served process
-    ends, it ends the rest and then as that did. To be called before any thread is started.
+    The keeper has this process's number. SIGTERM, SIGHUP, or its parent's death, ends it and all below; when the served
+    process ends, it ends the rest and then as that did. To be called before any thread is started.
     """
     global _ASK
     _begin()
@@ -77,7 +77,8 @@ def stand_above(keeping: Keeping) -> None:
         theirs.close()
         _keep(_State(Tree(counter), pid, keeping.settle_s), Connection(ours.detach()))
     ours.close()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in {signal.SIGTERM, signal.SIGHUP} - _ignored():
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.signal_on_parents_death(signal.SIGKILL)
     if os.getppid() != keeper:
@@ -93,16 +94,31 @@ def _begin() -> None:
     """Adopt orphans, and take SIGTERM and the parent's death as a request to end, told by `_Ended`."""
 
     def end(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _hear_no_more()
         raise _Ended
 
     parent = os.getppid()
-    signal.signal(signal.SIGTERM, end)
+    asked = {signal.SIGTERM, *({signal.SIGHUP} - _ignored())}
+    for number in asked:
+        signal.signal(number, end)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*asked, signal.SIGCHLD})
     processes.adopt_orphans()
     processes.signal_on_parents_death(signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def _ignored() -> set[signal.Signals]:
+    """SIGHUP where whoever started us has it ignored, as nohup does."""
+    return {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+
+
+def _hear_no_more() -> None:
+    """We are ending already."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _keep(state: _State, connection: Connection) -> NoReturn:
@@ -111,7 +127,7 @@ def _keep(state: _State, connection: Connection) -> NoReturn:
     try:
         with contextlib.suppress(_Ended):
             status = _answer(state, connection)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _hear_no_more()
         state.tree.end()
         state.tree.counter.close()
         _end_as(status)
