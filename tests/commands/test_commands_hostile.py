@@ -17,7 +17,7 @@ import pytest
 from handing_over import hand_over
 
 from trimwatt._process import Child
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import InputError, TrialFailed
 from trimwatt.testing import samples
 
 Change = Callable[[Path, random.Random], None]
@@ -228,4 +228,140 @@ def test_the_command_line_says_one_line(artifacts: dict[str, Path], outside: Pat
         change(folder, random.Random(3))
         code, out, err = run("predict", folder, "rows.npz")
         assert (code, out) == (2, "") and err.startswith("trimwatt: ") and err.count("\n") == 1, err
+        shutil.rmtree(folder)
+
+
+# study folders
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, artifacts: dict[str, Path]) -> Path:
+    """A study's folder as `optimize` leaves it: database, study.json, report, a trial's files and an artifact."""
+    import sample_study
+
+    from trimwatt.store import open_store
+
+    folder = tmp_path_factory.mktemp("studies") / "study"
+    folder.mkdir()
+    found = sample_study.sample()
+    trials = [{**trial, "id": f"t{n:02d}", "key": f"k{n}"} for n, trial in enumerate(found["trials"][:3])]
+    store = open_store(folder)
+    store.save_study(
+        {"options": {"max_drop": 0.01, "scenario": found["scenario"]}, "metric": ["f1", "classification", 1]}
+    )
+    store.set("about", {name: found[name] for name in ("schema", "task", "metric", "scenario", "data")})
+    for trial in trials:
+        store.add_trial(trial, found["ledger"][:1])
+        place = folder / "trials" / trial["id"]
+        place.mkdir(parents=True)
+        shutil.copy(artifacts["onnxruntime"] / "model.onnx", place)
+        digest = hashlib.sha256((place / "model.onnx").read_bytes()).hexdigest()
+        store.set(f"files:{trial['id']}", {"files": {"model.onnx": digest}, "seal": None})
+        np.save(place / "validation.npy", np.zeros(3))
+    store.close()
+    (folder / "study.json").write_text(json.dumps({**found, "trials": trials}))
+    shutil.copytree(artifacts["onnxruntime"], folder / "artifact")
+    return folder
+
+
+def study_json(folder: Path, rng: random.Random) -> None:
+    spoil(folder / "study.json", rng)
+
+
+def study_database(folder: Path, rng: random.Random) -> None:
+    spoil(folder / "study.db", rng)
+    (folder / "study.json").unlink()
+
+
+def study_field(folder: Path, rng: random.Random) -> None:
+    found = json.loads((folder / "study.json").read_text())
+    place = rng.choice([found, rng.choice(found["trials"]), found["data"]])
+    name = rng.choice(sorted(place))
+    if rng.random() < 0.5:
+        del place[name]
+    else:
+        place[name] = rng.choice([None, 7, 1e308, "x", [], {}, [[]], True, 2**70, "../../home/victim.txt", "\x1b[31m"])
+    (folder / "study.json").write_text(json.dumps(found))
+
+
+def study_nested(folder: Path, rng: random.Random) -> None:
+    (folder / "study.json").write_text(
+        rng.choice(['{"schema":' + "[" * 200_000, "[" * 200_000 + "]" * 200_000, "null"])
+    )
+
+
+def study_trial(folder: Path, rng: random.Random) -> None:
+    """A trial in the database whose id, or a file's name, leads elsewhere."""
+    import sqlite3
+
+    (folder / "study.json").unlink()
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as base:
+        (row, data) = base.execute("select id, data from trimwatt_trial").fetchall()[rng.randrange(3)]
+        trial = {
+            **json.loads(data),
+            **rng.choice([{"id": "../../home/here"}, {"id": 7}, {"runtime": []}, {"extra": 1}]),
+        }
+        base.execute("update trimwatt_trial set data = ? where id = ?", (json.dumps(trial), row))
+        names = json.dumps({"files": {rng.choice(["../../home/victim.txt", "/etc/passwd"]): "0" * 64}, "seal": None})
+        base.execute("update trimwatt_value set value = ? where name = 'files:t01'", (names,))
+        base.commit()
+
+
+def study_link(folder: Path, rng: random.Random) -> None:
+    """A link where a study writes: to a file of the user's, or to its folder."""
+    home = folder.parent / "home"
+    name = rng.choice(
+        [
+            "study.json",
+            "study.json.part",
+            "report.html",
+            "study.db",
+            "trials/t01",
+            "trials/t01/validation.npy",
+            "artifact",
+        ]
+    )
+    path = folder / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.symlink_to(home if name in ("trials/t01", "artifact") else home / "victim.txt")
+
+
+STUDY_CHANGES: tuple[Change, ...] = (
+    study_json, study_database, study_field, study_nested, study_trial, study_link,
+)  # fmt: skip
+
+
+def resume(folder: Path) -> None:
+    """What `--resume` reads of a folder before it makes anything."""
+    from trimwatt.store import open_store
+    from trimwatt.study import folder as folders
+    from trimwatt.study import records
+
+    folders.choose(folder, None, resume=True, force=False)
+    with contextlib.closing(open_store(folder)) as store:
+        store.study()
+        for trial in records.trials(store):
+            for name in records.files(store, trial) or ():
+                assert (folder / "trials" / trial.id / name).resolve().is_relative_to(folder.resolve())
+
+
+@pytest.mark.parametrize("change", STUDY_CHANGES, ids=lambda change: change.__name__)
+def test_spoilt_study_folders_touch_nothing_outside(
+    change: Change, study: Path, outside: Path, tmp_path: Path, run: Any
+) -> None:
+    for seed in range(5):
+        folder = tmp_path / "study"
+        shutil.copytree(study, folder)
+        change(folder, random.Random(f"{change.__name__} {seed}"))
+        before = _state(outside)
+        with contextlib.suppress(InputError):
+            resume(folder)
+        # a page takes a second to draw
+        for format in ("html", "csv") if seed == 0 else ("csv",):
+            code, _, err = run("report", folder, "--format", format)
+            assert code in (0, 2) and "Traceback" not in err, err
+            assert code == 0 or (err.startswith("trimwatt: ") and err.count("\n") == 1), err
+        assert _state(outside) == before
         shutil.rmtree(folder)

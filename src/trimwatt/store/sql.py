@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from trimwatt.errors import InputError
 from trimwatt.recipe import digest
 from trimwatt.store._base import Json
-from trimwatt.store._engine import PATIENCE_S, connect, patiently, plain_errors
+from trimwatt.store._engine import PATIENCE_S, connect, patiently, place, plain_errors
 from trimwatt.store._lock import Lock, ServerLock, WriterLock
 from trimwatt.store.migrations import migrate
 
@@ -145,7 +145,7 @@ class SqlStore:
                 return connection.scalar(query)
 
         text = self._patiently(read)
-        return None if text is None else json.loads(text)
+        return None if text is None else self._parsed(text)
 
     def _all(self, table: sa.TableClause) -> list[Json]:
         query = sa.select(table.c.data).where(table.c.study == self._id).order_by(table.c.id)
@@ -154,7 +154,17 @@ class SqlStore:
             with self._engine.begin() as connection:
                 return list(connection.scalars(query))
 
-        return [json.loads(text) for text in self._patiently(read)]
+        return [self._parsed(text) for text in self._patiently(read)]
+
+    def _parsed(self, text: Any) -> Any:
+        """JSON as it was kept; raises InputError where the file was damaged, or written by somebody else."""
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"the database {place(self._engine.url)} holds what no study wrote ({type(error).__name__}); move it "
+                "away and start the study anew"
+            ) from error
 
     def _rows(self, entries: Sequence[Json]) -> list[Json]:
         return [{"study": self._id, "data": _text(entry)} for entry in entries]

@@ -48,6 +48,8 @@ class RuntimeContract:
         assert runtime.name in runtimes.names()
         assert type(runtimes.get(runtime.name)) is type(runtime)
         assert runtime.forms <= set(framework.FORMS)
+        # whether opening can run code is said, not assumed
+        assert isinstance(runtime.trusted, bool)
 
     def test_writes_only_into_its_folder(self, artifact: Artifact, runtime: Runtime, tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
