@@ -16,14 +16,18 @@ help:
 	@echo "make test    linters and all tests"
 	@echo "make lint    ruff;  make types: mypy;  make unit: the tests that take seconds;  make check: these three"
 	@echo "make fuzz    random models of each framework: their opened baselines answer as they do (minutes)"
+	@echo "make test-clocks  each test that reads a clock or a load, 30 times in a row beside two busy loops (hours)"
 	@echo "make test-gpu  the GPU meter on a real NVIDIA GPU, recorded in benchmarks/results; skipped where there is none"
 	@echo "make clean   remove the environment and caches"
 
 demo: $(VENV)/.demo
 	@$(BIN)/trimwatt demo
 
+# a file's tests share what is dear to make, so they stay together; files with slow tests come first (tests/conftest.py)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.test lint types
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 15
+	@$(PYTEST) --durations 15
 
 check: lint types unit
 
@@ -37,7 +41,11 @@ types: $(VENV)/.test
 	@$(BIN)/mypy
 
 unit: $(VENV)/.test
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+	@$(PYTEST) -q -m "not slow"
+
+# every test that reads a clock or a load, 30 times in a row beside two busy loops; takes hours
+test-clocks: $(VENV)/.test
+	@$(BIN)/python tests/tools/clock_tests.py
 
 # a tenth of it runs in `make test`
 fuzz: $(VENV)/.test

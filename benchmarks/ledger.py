@@ -60,8 +60,10 @@ def run(arguments: list[str], folder: Path, enough: Callable[[], bool] | None = 
     command = [sys.executable, "-m", "trimwatt", *arguments]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     if enough is not None:
-        while not enough():
+        while not enough() and process.poll() is None:
             time.sleep(0.02)
+        if process.returncode is not None:
+            raise SystemExit(f"{' '.join(command)} ended before it was to be killed")
         process.send_signal(signal.SIGKILL)
     cpu_s, codes = 0.0, {}
     with contextlib.suppress(ChildProcessError):
@@ -129,7 +131,7 @@ def studies(data: Path) -> dict[str, Callable[[Path], dict[str, Any]]]:
     found: dict[str, Callable[[Path], dict[str, Any]]] = {
         "digits": lambda folder: whole([*digits(folder), "--budget", "50s"], folder),
         "killed and resumed": lambda folder: interrupted(
-            [*digits(folder), "--techniques", "runtime,classical", "--budget", "50s"], folder
+            [*digits(folder), "--techniques", "runtime,classical", "--budget", "4min"], folder
         ),
         "network": lambda folder: _network(folder),
     }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,16 @@ import gate_repository as repository
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
+
+from simulated_host import Host
+
+from trimwatt.compare._base import Block
+from trimwatt.compare.arms import ChildArm
 from trimwatt.errors import InputError
 from trimwatt.gate import baseline, config, run
 from trimwatt.gate.result import Finding
+from trimwatt.gate.target import CalledArm
 from trimwatt.host import launcher
 from trimwatt.meter import cpu_model
 
@@ -34,6 +44,22 @@ def repo(tmp_path: Path) -> Path:
     return repository.make(folder)
 
 
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callables run for real in their trees and take what the tree says they do, on a noisy host: no clock decides."""
+    host = Host(0)
+
+    def run_counted(arm: CalledArm, count: int) -> Block:
+        ran = ChildArm.run(arm, count)
+        (folder, *_), names = arm._given[1], ("rows", "src/work.py")
+        text = next(path.read_text() for path in (Path(folder, name) for name in names) if path.is_file())
+        seconds = count * int(re.findall(r"\d+", text)[0]) * 5e-8 * host.factor(0)
+        return dataclasses.replace(ran, cpu_s=seconds, wall_s=seconds)
+
+    monkeypatch.setattr(CalledArm, "run", run_counted)
+
+
+@pytest.mark.usefixtures("counted")
 def test_a_callable_that_does_twice_the_work_is_flagged_and_the_same_code_is_not(repo: Path) -> None:
     same = gate(repo, against="HEAD", strict=False, most_pairs=10)
     assert same.outcome.exit_code == 0
@@ -79,6 +105,7 @@ def test_budgets_are_held_alone(repo: Path) -> None:
     assert found["energy budget"].low is not None and found["energy budget"].low > 1e-6
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_baseline_holds_on_its_host_and_for_its_work(repo: Path, tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     path.write_text(run.dumps(gate(repo, most_pairs=5).baseline), encoding="utf-8")
@@ -99,6 +126,7 @@ def test_a_baseline_holds_on_its_host_and_for_its_work(repo: Path, tmp_path: Pat
         gate(repo, saved=saved, against="HEAD")
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_callable_stands_in_its_own_tree(repo: Path) -> None:
     work = 'from pathlib import Path\nROWS = int(Path("rows").read_text())\ndef busy():\n    return sum(range(ROWS))\n'
     (repo / "src" / "work.py").write_text(work, encoding="utf-8")

@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_costs")
 def test_what_is_handed_over_asks_only_for_the_columns_it_reads(tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
@@ -23,10 +24,8 @@ def test_what_is_handed_over_asks_only_for_the_columns_it_reads(tmp_path: Path) 
     frame["size"] = rng.normal(size=1500).round(3)
     frame["big"] = np.where(frame["size"] > 0.2, "yes", "no")
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    done = optimize(
-        data=tmp_path / "rows.csv", target="big", baseline="boosted", techniques="inputs,classical", budget="75s",
-        output=tmp_path / "out",
-    )  # fmt: skip
+    asked = {"target": "big", "baseline": "boosted", "techniques": "inputs", "budget": "1h", "output": tmp_path / "out"}
+    done = optimize(data=tmp_path / "rows.csv", **asked)
     found = json.loads((done.folder / "study.json").read_text())
     chosen = next(trial for trial in found["trials"] if trial["id"] == found["recommended"])
     assert "select-columns" in chosen["name"]
@@ -38,10 +37,7 @@ def test_what_is_handed_over_asks_only_for_the_columns_it_reads(tmp_path: Path) 
     assert any(f"reads {len(columns)} of the 10 columns" in warning for warning in found["warnings"])
     answers = tw.load(done.folder / "artifact").predict(frame[columns])
     assert np.mean(answers == frame["big"]) > 0.98
-    again = optimize(
-        data=tmp_path / "rows.csv", target="big", baseline="boosted", techniques="inputs,classical", budget="75s",
-        output=tmp_path / "out", resume=True,
-    )  # fmt: skip
+    again = optimize(data=tmp_path / "rows.csv", **asked, resume=True)
     assert [
         c["name"] for c in json.loads((again.folder / "artifact/manifest.json").read_text())["input"]["columns"]
     ] == columns

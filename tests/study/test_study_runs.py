@@ -20,6 +20,7 @@ import pytest
 from trimwatt.errors import InputError
 from trimwatt.store import open_store
 from trimwatt.study import optimize
+from trimwatt.study.engine import Engine
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")
@@ -28,19 +29,55 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A study by the command line, whose watchers have left, and what the system says that the command took."""
+    """A study by the command line, killed when it had 1, 3 and 5 trials, then resumed to its end with nobody watching.
+
+    kills: what the database held after each. stopped: a copy of the folder after the last. took: what the system says
+    that the last run took.
+    """
     folder = tmp_path_factory.mktemp("study") / "out"
+    kills = [_killed(digits, folder, trials) for trials in (1, 3, 5)]
+    stopped = shutil.copytree(folder, folder.with_name("stopped"))
     started = time.monotonic()
     read, write = os.pipe()
     os.close(read)
-    process = subprocess.Popen(_command(digits, folder), stdout=write, stderr=write)
+    last = subprocess.Popen(_command(digits, folder, "--resume"), stdout=write, stderr=write)
     os.close(write)
     # the system's account of this child and of all that it waited for
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    took = {"cpu_s": used.ru_utime + used.ru_stime, "wall_s": time.monotonic() - started}
-    return {"folder": folder, "took": took, **json.loads((folder / "study.json").read_text())}
+    _, status, used = os.wait4(last.pid, 0)
+    last.returncode = os.waitstatus_to_exitcode(status)
+    took = {"cpu_s": used.ru_utime + used.ru_stime, "duration_s": time.monotonic() - started}
+    assert last.returncode == 0
+    made = {"folder": folder, "stopped": stopped, "took": took, "kills": kills}
+    return {**made, **json.loads((folder / "study.json").read_text())}
+
+
+def _command(data: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "trimwatt", "optimize", str(data), "--baseline", "forest", "--techniques",
+        "runtime,classical", "--budget", "1h", "-o", str(folder), *more,
+    ]  # fmt: skip
+
+
+def _kept(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Trials and ledger entries in the database of a study, which may be running."""
+    if not (folder / "study.db").exists():
+        return [], []
+    with contextlib.closing(open_store(folder)) as store:
+        return store.trials(), store.ledger()
+
+
+def _killed(digits: Path, folder: Path, trials: int) -> dict[str, Any]:
+    """Let the study run until its database holds so many trials, and kill it."""
+    more = ("--resume",) if folder.exists() else ()
+    process = subprocess.Popen(_command(digits, folder, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(_kept(folder)[0]) < trials and process.poll() is None:
+        time.sleep(0.05)
+    offspring = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(offspring, timeout=60)
+    found, entries = _kept(folder)
+    return {"trials": found, "ledger": entries, "offspring": len(offspring), "alive": len(alive)}
 
 
 def test_the_study_names_what_it_found(study: dict[str, Any]) -> None:
@@ -69,15 +106,26 @@ def test_every_joule_has_an_interval_an_origin_and_a_stage(study: dict[str, Any]
 
 def test_the_ledger_holds_all_that_the_command_used(study: dict[str, Any]) -> None:
     """Within 2 %, a tick for each process, and what the last entry says it may be wrong by: all of itself."""
-    entries, took = study["ledger"], study["took"]
-    last, ticks_s = entries[-1], 0.01 * (4 * len(study["trials"]) + 10)
+    before = study["kills"][-1]["ledger"]
+    entries, ticks_s = study["ledger"][len(before) :], 0.01 * (4 * len(study["trials"]) + 10)
+    last = entries[-1]
     assert last["stage"] == "report" and "estimated" in last["step"]
-    for name, whole_s in (("cpu_s", took["cpu_s"]), ("duration_s", took["wall_s"])):
-        booked_s = sum(entry[name] for entry in entries)
-        assert abs(booked_s - whole_s) <= 0.02 * whole_s + ticks_s + last[name]
+    for name, whole_s in study["took"].items():
+        assert abs(sum(entry[name] for entry in entries) - whole_s) <= 0.02 * whole_s + ticks_s + last[name]
     assert study["duration_s"] == pytest.approx(sum(entry["duration_s"] for entry in entries))
-    assert {"prepare", "report"} <= {entry["stage"] for entry in entries}
-    assert (study["folder"] / "report.html").is_file() and (study["folder"] / "artifact" / "README.md").is_file()
+    assert {"prepare", "evaluate", "measure", "report"} <= {entry["stage"] for entry in entries}
+
+
+def test_the_ledger_keeps_what_the_killed_runs_used(study: dict[str, Any]) -> None:
+    """Each run begins with what came before its meter; nothing of what an earlier run had kept is lost or changed."""
+    kept: list[dict[str, Any]] = []
+    for kill in study["kills"]:
+        assert kill["ledger"][: len(kept)] == kept and len(kill["ledger"]) > len(kept)
+        # what was committed with the last trial reaches up to that trial's end
+        assert {entry["trial"] for entry in kill["ledger"]} >= {trial["id"] for trial in kill["trials"]}
+        kept = kill["ledger"]
+    assert study["ledger"][: len(kept)] == kept
+    assert sum(entry["step"] == "start" for entry in study["ledger"]) == 1 + len(study["kills"])
 
 
 def test_the_report_tells_the_final_figures(study: dict[str, Any]) -> None:
@@ -125,68 +173,32 @@ def test_a_budget_that_does_not_cover_the_baseline_writes_nothing(digits: Path, 
     assert not folder.exists()
 
 
-def test_the_best_so_far_is_kept_when_the_budget_ends(digits: Path, tmp_path: Path) -> None:
-    started = time.monotonic()
-    done = optimize(data=digits, baseline="forest", budget="60s", output=tmp_path / "out").to_dict()
-    assert time.monotonic() - started < 66
-    statuses = {trial["name"]: trial["status"] for trial in done["trials"]}
-    assert statuses["forest in scikit-learn"] == statuses["forest"] == "done"
-    assert done["recommended"] is not None
+@pytest.mark.usefixtures("known_costs")
+def test_the_best_so_far_is_kept_when_the_budget_ends(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "unspent_s", lambda engine: 600.0 if len(engine.trials) < 3 else 0.0)
+    done = optimize(data=digits, baseline="forest", techniques="runtime,classical", output=tmp_path / "out").to_dict()
+    assert [trial["name"] for trial in done["trials"][:2]] == ["forest in scikit-learn", "forest"]
+    assert len(done["trials"]) == 3 and {trial["status"] for trial in done["trials"]} == {"done"}
+    assert done["recommended"] is not None and len(done["untried"]) > 3
+    assert any("no time was left for direct finals" in warning for warning in done["warnings"])
 
 
-def _command(data: Path, folder: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "trimwatt", "optimize", str(data), "--baseline", "forest", "--techniques",
-        "runtime,classical", "--budget", "5min", "-o", str(folder), *more,
-    ]  # fmt: skip
-
-
-def _kept(folder: Path) -> list[dict[str, Any]]:
-    if not (folder / "study.db").exists():
-        return []
-    store = open_store(folder)
-    try:
-        return store.trials()
-    finally:
-        store.close()
-
-
-def _offspring(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
-
-
-def test_kill_at_three_moments_then_resume_repeats_nothing(digits: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
+def test_kill_at_three_moments_then_resume_repeats_nothing(study: dict[str, Any]) -> None:
     seen: dict[str, str] = {}
-    for round_, wanted in enumerate((1, 3, 5)):
-        more = () if round_ == 0 else ("--resume",)
-        process = subprocess.Popen(
-            _command(digits, folder, *more), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 120
-        while len(_kept(folder)) < wanted and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.1)
-        time.sleep(0.15 * round_)
-        left = _offspring(process.pid)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert left
-        _, alive = psutil.wait_procs(left, timeout=5)
-        assert not alive
-        kept = {trial["key"]: trial["finished"] for trial in _kept(folder)}
-        assert len(kept) >= wanted
-        assert seen.items() <= kept.items()
+    for kill, wanted in zip(study["kills"], (1, 3, 5), strict=True):
+        assert kill["offspring"] and not kill["alive"]
+        kept = {trial["key"]: trial["finished"] for trial in kill["trials"]}
+        assert len(kept) >= wanted and seen.items() <= kept.items()
         seen = kept
-    _report_of_the_stopped(folder, len(seen))
-    done = subprocess.run(_command(digits, folder, "--resume", "--json"), capture_output=True, text=True, timeout=300)
-    assert done.returncode in (0, 1), done.stderr
-    finished = {trial["key"]: trial["finished"] for trial in json.loads(done.stdout)["trials"]}
-    assert seen.items() <= finished.items()
-    assert len(finished) == len(json.loads(done.stdout)["trials"])
+    finished = {trial["key"]: trial["finished"] for trial in study["trials"]}
+    assert seen.items() <= finished.items() and len(finished) == len(study["trials"])
 
 
-def _report_of_the_stopped(folder: Path, kept: int) -> None:
-    """In every format, with what was done and what was not; what the killed run left behind is gone."""
+def test_the_report_of_a_stopped_study_says_what_was_done_and_what_was_not(study: dict[str, Any]) -> None:
+    """In every format; what the killed run left behind is gone."""
+    folder, kept = study["stopped"], len(study["kills"][-1]["trials"])
     for format in ("json", "csv", "md", "html"):
         words = [sys.executable, "-m", "trimwatt", "report", str(folder), "--format", format]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
@@ -212,11 +224,11 @@ def test_a_study_that_is_told_to_end_says_what_it_kept_and_leaves_nothing_behind
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
             assert sum(1 for line, _ in zip(filter(_tells_of_a_trial, lines), range(wanted), strict=False)) == wanted
-            left, mode = _offspring(process.pid), (folder / "work").stat().st_mode
+            left, mode = psutil.Process(process.pid).children(recursive=True), (folder / "work").stat().st_mode
             process.send_signal(number)
             last = process.stderr.read().splitlines()[-1]
         assert process.returncode == 130
-        kept = len(_kept(folder))
+        kept = len(_kept(folder)[0])
         assert kept >= wanted
         assert last.startswith(f"trimwatt: interrupted, {kept} finished candidate") and "--resume goes on" in last
         assert mode & 0o777 == 0o700
@@ -229,6 +241,7 @@ def _tells_of_a_trial(line: str) -> bool:
     return line.lstrip()[:1] in ("\u2713", "\u2717", "\u2013")
 
 
+@pytest.mark.usefixtures("known_costs")
 def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     shutil.copytree(study["folder"], folder)

@@ -28,7 +28,7 @@ def untrained() -> Workload:
 
 
 def run(digits: Path, folder: Path, **more: Any) -> dict[str, Any]:
-    done = optimize(untrained(), data=digits, techniques="runtime", budget="2min", output=folder, **more)
+    done = optimize(untrained(), data=digits, techniques="runtime", budget="1h", output=folder, **more)
     return dict(json.loads((done.folder / "study.json").read_text()))
 
 
@@ -36,6 +36,7 @@ def steps(study: dict[str, Any]) -> list[str]:
     return [entry["step"] for entry in study["ledger"] if (entry["step"] or "").startswith("train")]
 
 
+@pytest.mark.usefixtures("known_costs")
 def test_a_restart_trains_nothing_again(digits: Path, tmp_path: Path) -> None:
     first = run(digits, tmp_path / "out")
     again = run(digits, tmp_path / "out", resume=True)
@@ -43,6 +44,7 @@ def test_a_restart_trains_nothing_again(digits: Path, tmp_path: Path) -> None:
     assert [t["quality"] for t in again["trials"]] == [t["quality"] for t in first["trials"]]
 
 
+@pytest.mark.usefixtures("known_costs")
 def test_other_weights_than_were_left_are_not_read(digits: Path, tmp_path: Path) -> None:
     run(digits, tmp_path / "out")
     (path,) = (tmp_path / "out").rglob(FILE)
