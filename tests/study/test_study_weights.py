@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from known_costs import known_costs
 
 from trimwatt.study import optimize
 from trimwatt.study.candidate import Candidate
@@ -28,7 +30,8 @@ def untrained() -> Workload:
 
 
 def run(digits: Path, folder: Path, **more: Any) -> dict[str, Any]:
-    done = optimize(untrained(), data=digits, techniques="runtime", budget="1h", output=folder, **more)
+    with known_costs():
+        done = optimize(untrained(), data=digits, techniques="runtime", budget="1h", output=folder, **more)
     return dict(json.loads((done.folder / "study.json").read_text()))
 
 
@@ -36,20 +39,27 @@ def steps(study: dict[str, Any]) -> list[str]:
     return [entry["step"] for entry in study["ledger"] if (entry["step"] or "").startswith("train")]
 
 
-@pytest.mark.usefixtures("known_costs")
-def test_a_restart_trains_nothing_again(digits: Path, tmp_path: Path) -> None:
-    first = run(digits, tmp_path / "out")
-    again = run(digits, tmp_path / "out", resume=True)
-    assert steps(first) == steps(again) == ["train"]
-    assert [t["quality"] for t in again["trials"]] == [t["quality"] for t in first["trials"]]
+@pytest.fixture(scope="module")
+def first(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A study and its folder, to be copied before it goes on."""
+    folder = tmp_path_factory.mktemp("first") / "out"
+    return folder, run(digits, folder)
 
 
-@pytest.mark.usefixtures("known_costs")
-def test_other_weights_than_were_left_are_not_read(digits: Path, tmp_path: Path) -> None:
-    run(digits, tmp_path / "out")
-    (path,) = (tmp_path / "out").rglob(FILE)
+def test_a_restart_trains_nothing_again(digits: Path, first: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, study = first
+    again = run(digits, Path(shutil.copytree(folder, tmp_path / "out")), resume=True)
+    assert steps(study) == steps(again) == ["train"]
+    assert [t["quality"] for t in again["trials"]] == [t["quality"] for t in study["trials"]]
+
+
+def test_other_weights_than_were_left_are_not_read(
+    digits: Path, first: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(first[0], tmp_path / "out"))
+    (path,) = folder.rglob(FILE)
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
-    assert steps(run(digits, tmp_path / "out", resume=True)) == ["train", "train (after a restart)"]
+    assert steps(run(digits, folder, resume=True)) == ["train", "train (after a restart)"]
 
 
 def test_only_what_was_trained_in_pytorch_is_kept() -> None:
