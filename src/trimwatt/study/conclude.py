@@ -6,6 +6,7 @@ what the second takes is estimated from the first, and marked so.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ Summary = dict[str, Any]
 # writes what people read of a study, into its folder; made once, as not all of it depends on the last figures
 Pages = Callable[[Summary, Path], Callable[[Summary], list[Path]]]
 
-# an interpreter that has loaded what a study needs, and was told to leave its objects alone, ends in this time
-_END_S = 0.06
+# an interpreter that has loaded what a study needs, and was told to leave its objects alone, ends in this time; where
+# it has loaded PyTorch too, unloading that takes longer
+_END_S, _END_WITH_TORCH_S = 0.06, 0.18
 
 
 def conclude(engine: Engine, found: Found, pages: Pages | None) -> tuple[Summary, list[Path]]:
@@ -40,7 +42,7 @@ def conclude(engine: Engine, found: Found, pages: Pages | None) -> tuple[Summary
         _write(engine, found, summary, write)
         engine.event("end", verdict=summary["verdict"])
         engine.keep_pending()
-    after, end_s = ledger.meter.mark(), _END_S if ledger.start.is_process else 0.0
+    after, end_s = ledger.meter.mark(), _end_s() if ledger.start.is_process else 0.0
     cpu_s, duration_s = after.cpu_s - before.cpu_s + end_s, after.time_s - before.time_s + end_s
     ledger.foresee(cpu_s, duration_s, "the same with the final figures, estimated")
     engine.keep_pending()
@@ -56,3 +58,7 @@ def _write(engine: Engine, found: Found, summary: Summary, write: Callable[[Summ
 
 def _nothing(summary: Summary) -> list[Path]:
     return []
+
+
+def _end_s() -> float:
+    return _END_WITH_TORCH_S if "torch" in sys.modules else _END_S
