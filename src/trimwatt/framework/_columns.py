@@ -138,16 +138,17 @@ class ColumnPrepare:
         return out
 
     def to_onnx(self) -> bytes:
-        graph = _graph.Graph("prepare")
+        prefix = _graph.unused_prefix("prepare", (*self.numbers, *self.texts))
+        graph = _graph.Graph(prefix)
         parts = [self._number_nodes(graph)] if self.numbers else []
         if self.texts:
             parts.append(self._text_nodes(graph))
         if len(parts) > 1:
             graph.add("Concat", *parts, axis=1)
-        graph.rename_last("prepared")
+        graph.rename_last(f"{prefix}d")
         inputs = [_graph.value(name, np.float32, ("n", 1)) for name in self.numbers]
         inputs += [_graph.value(name, object, ("n", 1)) for name in self.texts]
-        outputs = [_graph.value("prepared", np.float32, ("n", self.width))]
+        outputs = [_graph.value(f"{prefix}d", np.float32, ("n", self.width))]
         return bytes(graph.model(inputs, outputs).SerializeToString())
 
     def _number_nodes(self, graph: _graph.Graph) -> str:
@@ -190,10 +191,11 @@ class StackPrepare:
         return _matrix(rows, self.numbers, self.dtype)
 
     def to_onnx(self) -> bytes:
-        graph = _graph.Graph("prepare")
-        graph.add("Concat", *self.numbers, axis=1, output="prepared")
+        prefix = _graph.unused_prefix("prepare", self.numbers)
+        graph = _graph.Graph(prefix)
+        graph.add("Concat", *self.numbers, axis=1, output=f"{prefix}d")
         inputs = [_graph.value(name, self.entry, ("n", 1)) for name in self.numbers]
-        outputs = [_graph.value("prepared", self.entry, ("n", len(self.numbers)))]
+        outputs = [_graph.value(f"{prefix}d", self.entry, ("n", len(self.numbers)))]
         return bytes(graph.model(inputs, outputs).SerializeToString())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,14 @@ def value(name: str, dtype: Any, shape: Sequence[int | str | None]) -> Any:
     import onnx
 
     return onnx.helper.make_tensor_value_info(name, element_type(dtype), list(shape))
+
+
+def unused_prefix(word: str, taken: Iterable[str]) -> str:
+    """`word`, or with underscores before it where a name in `taken` begins so."""
+    taken = list(taken)
+    while any(name.startswith(word) for name in taken):
+        word = f"_{word}"
+    return word
 
 
 @dataclass

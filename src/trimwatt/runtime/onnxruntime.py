@@ -61,6 +61,7 @@ class OnnxSession:
         return np.asarray(self._session.run(self._scores, self._feed(rows))[0])
 
     def _feed(self, rows: Rows) -> dict[str, Array]:
-        if self._array and not isinstance(rows, dict):
+        # a table may have one column, called x
+        if self._array and not hasattr(rows, "keys"):
             return {"x": as_array(rows)}
         return fed(rows, self._types, self._view)

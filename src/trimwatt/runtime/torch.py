@@ -128,7 +128,7 @@ class _Prepare:
 
     def transform(self, rows: Rows) -> Array:
         feed = fed(rows, self._types, self.view) if isinstance(rows, dict) else {"x": as_array(rows)}
-        return np.asarray(self._session.run(["prepared"], feed)[0])
+        return np.asarray(self._session.run(None, feed)[0])
 
     def to_onnx(self) -> bytes:
         return self._model

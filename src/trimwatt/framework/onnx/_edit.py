@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from trimwatt.errors import TrialFailed
-from trimwatt.framework._graph import OPSET
+from trimwatt.framework import _graph
 
 # these mean the same in every opset from 13 on, so a graph of them needs no conversion to a newer one
 _STABLE = frozenset(
@@ -113,20 +113,13 @@ def unused_name(model: Any, word: str) -> str:
     return word
 
 
-def unused_prefix(word: str, taken: Iterable[str]) -> str:
-    """`word`, or with underscores before it where a name in `taken` begins so."""
-    while any(name.startswith(word) for name in taken):
-        word = f"_{word}"
-    return word
-
-
 def set_names_apart(model: Any, prefix: str) -> None:
     """Begin the names of all inner values and varying sizes with `prefix`, or one like it (in place).
 
     Names that are added later then clash with none; the inputs keep theirs.
     """
     inputs = {entry.name for entry in free_inputs(model)}
-    prefix = unused_prefix(prefix, inputs)
+    prefix = _graph.unused_prefix(prefix, inputs)
     inner = names_of(model.graph) - inputs
     if all(name.startswith(prefix) for name in inner):
         return
@@ -181,7 +174,7 @@ def shape_of(entry: Any) -> list[int | None]:
 
 def raise_to_common(models: list[Any]) -> list[Any]:
     """The models at one opset and operator-set for machine learning, so that they can share a graph."""
-    version = max(OPSET, *(opset(model) for model in models))
+    version = max(_graph.OPSET, *(opset(model) for model in models))
     models = [at_opset(model, version) for model in models]
     for domain in {e.domain for model in models for e in model.opset_import} - {"", "ai.onnx"}:
         highest = max(opset(model, domain) for model in models)

@@ -118,7 +118,9 @@ def _matched(model: Any, data: Data) -> StackPrepare | None:
 
 
 def _columns(model: Any, inputs: list[Any], rows: dict[str, Array]) -> StackPrepare | None:
-    if {entry.name for entry in inputs} <= set(rows):
+    wide = len(inputs) == 1 and len(rows) > 1 and _edit.shape_of(inputs[0])[1:] == [len(rows)]
+    # one input for all columns may happen to be called as one of them is
+    if not wide and {entry.name for entry in inputs} <= set(rows):
         for entry in inputs:
             _check_column(model, entry, rows[entry.name], isinstance(rows, Stored))
         return None

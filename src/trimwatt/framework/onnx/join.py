@@ -27,7 +27,7 @@ def join(workload: Workload) -> bytes:
     for model in models:
         del model.graph.value_info[:]
     models = _edit.raise_to_common(models)
-    prefix = _edit.unused_prefix("decide", [entry.name for entry in _edit.free_inputs(models[0])])
+    prefix = _graph.unused_prefix("decide", [entry.name for entry in _edit.free_inputs(models[0])])
     tail = _graph.Graph(prefix)
     raw = _Raw(f"{prefix}/given", _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
     outputs = _values(tail, raw) if workload.outputs == "values" else _classes(tail, raw, workload)
@@ -166,7 +166,7 @@ def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any], tail_i
     if {entry.name for entry in inputs} & set(_OUTPUTS):
         raise InputError("a column is called 'prediction' or 'probability', as the outputs are; rename it in the data")
     columns = {entry.name for entry in inputs}
-    before, core = (_edit.unused_prefix(word, columns) for word in ("prepare/", "core/"))
+    before, core = (_graph.unused_prefix(word, columns) for word in ("prepare/", "core/"))
     if len(models) > 1:
         _prefix(models[0], before, keep=columns)
         given = {_edit.free_inputs(models[1])[0].name: models[0].graph.output[0].name}
