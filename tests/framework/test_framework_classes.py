@@ -23,6 +23,7 @@ from trimwatt.framework.classes import Matched, describe_missing, from_names, ma
         (3, (1, 2, 3), None, (0, 1, 2), (1, 2, 3), None),
         (2, ("a", "b", "c"), None, ("a", "c"), ("a", "b", "c"), (0, 2)),
         (3, ("a", "b"), None, ("b", "c", "d"), ("a", "b", "c", "d"), (1, 2, 3)),
+        (4, ("a", "b"), ("a", "crane", "b", "crane"), None, ("a", "b", "crane", "crane"), (0, 2, 1, 3)),
     ],
 )
 def test_columns_find_their_class(

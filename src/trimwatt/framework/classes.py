@@ -64,7 +64,13 @@ def match(width: int, classes: Labels, told: Labels | None = None, own: Labels |
 
 def _by_name(known: Labels, classes: Labels) -> list[Any] | None:
     """The label of each column in the data's own form, None where no column has a class of the data."""
-    return in_form_of(known, classes)
+    # two classes of a long list may share a name, which matters only where the data hold it
+    names = list(dict.fromkeys(known))
+    found = in_form_of(names, classes)
+    if found is None:
+        return None
+    own = dict(zip(names, found, strict=True))
+    return [own[label] for label in known]
 
 
 def _by_index(width: int, classes: Labels) -> list[Any] | None:
