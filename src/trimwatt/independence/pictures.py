@@ -17,7 +17,8 @@ _NEIGHBOURS = 12
 _FAR = 12
 _SHIFTS = range(-2, 3)
 _SAME = 0.98
-_CHUNK = 20_000
+_WORTH_SHIFTING = 0.7
+_CHUNK = 1000
 
 
 def find(table: Table) -> Tie | None:
@@ -124,6 +125,14 @@ def _alike(small: Array, i: Array, j: Array) -> tuple[Array, Array]:
 
 def correlation(a: Array, b: Array) -> Array:
     """The best correlation `(n,)` of pictures `a` and `b` `(n, h, w)` over small shifts; 1 where both are flat."""
+    found = _correlation(a, b)
+    near = np.flatnonzero(found >= _WORTH_SHIFTING)
+    if len(near):
+        found[near] = np.maximum(found[near], _shifted(a[near], b[near]))
+    return found
+
+
+def _shifted(a: Array, b: Array) -> Array:
     found = np.full(len(a), -1.0)
     height, width = a.shape[1:]
     for down in _SHIFTS if height > 8 else (0,):

@@ -1,0 +1,187 @@
+"""What is proven on rows that are tied to training rows is withheld, and everything that is said follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimwatt import metric
+from trimwatt.energy import Energy
+from trimwatt.input import load
+from trimwatt.report import _facts, cards
+from trimwatt.scenario import Scenario
+from trimwatt.study import optimize, recommend, settle, setup, summary, verdict
+from trimwatt.study.bench import Bench, Floor, Judged
+from trimwatt.study.engine import Found
+from trimwatt.study.options import Options
+from trimwatt.trial import Quality, Ratio, Trial
+from trimwatt.workload import Array, Data, Independence, Split, Workload
+
+pytest.importorskip("sklearn")
+FREE = Independence()
+SEEN = Independence(("twins",), 40, reason="40 of 50 rows repeat others", remedy="remove the copies", withheld=True)
+
+
+def _bench(independence: Independence = FREE) -> Bench:
+    y = np.tile([0, 1], 200)
+    split = Split(np.zeros((400, 1)), y)
+    data = Data(split, split, split, classes=(0, 1), independence=independence)
+    return Bench(Workload(data=data, metric=metric.get("accuracy")), None, Floor(0.05, None), 1e9)  # type: ignore[arg-type]
+
+
+def _judged(right_on_free: float, free: Array | None, independence: Independence = FREE) -> Judged:
+    """A candidate that is right on all tied rows, and on a share of the others; the baseline is right on all."""
+    bench = _bench(independence)
+    rows = bench.workload.rows.val
+    answers = rows.y.copy()
+    others = np.flatnonzero(free) if free is not None else np.arange(0)
+    wrong = others[: round((1 - right_on_free) * len(others))]
+    answers[wrong] = 1 - answers[wrong]
+    return bench.judge(rows, answers, rows.y, free)
+
+
+def test_proven_stands_where_the_independent_rows_prove_it_too() -> None:
+    free = np.arange(400) % 2 == 0
+    found = _judged(1.0, free)
+    assert (found.floor_test, found.withheld, found.meets) == ("proven", False, True)
+
+
+def test_proven_falls_where_the_independent_rows_do_not_prove_it() -> None:
+    found = _judged(0.5, np.arange(400) < 24)  # 12 errors of 400 are within 5 points, 12 of 24 are not
+    assert (found.floor_test, found.withheld, found.independent) == ("not_disproven", True, False)
+
+
+def test_nothing_is_proven_where_rows_are_withheld_not_even_of_the_baseline() -> None:
+    found = _judged(1.0, None, SEEN)
+    assert (found.floor_test, found.withheld, found.meets) == ("not_disproven", True, True)
+    bench = _bench(SEEN)
+    rows = bench.workload.rows.val
+    assert bench.judge(rows, rows.y, rows.y).floor_test == "not_disproven"
+
+
+def test_what_fails_still_fails() -> None:
+    bench = _bench(SEEN)
+    rows = bench.workload.rows.val
+    assert bench.judge(rows, 1 - rows.y, rows.y).floor_test == "failed"
+
+
+def _trial(name: str, ratio: float, **changed: Any) -> Trial:
+    one = Energy(ratio, ratio, ratio, "estimated")
+    return replace(
+        Trial(
+            name, name, "tree", [], "onnxruntime", name, meets_floor=True, floor_test="not_disproven",
+            quality=Quality("accuracy", 0.9, 0.88, 0.92, 360, True), energy_per_prediction=one, cost=one,
+            ratio_to_baseline=Ratio(ratio, ratio, ratio, 20, "less" if ratio < 1 else "tied", "cpu_seconds"),
+        ),
+        **changed,
+    )  # fmt: skip
+
+
+def _found(chosen: Trial, **changed: Any) -> Found:
+    return Found(_trial("base", 1.0), 0.89, chosen, **changed)
+
+
+def test_the_verdict_says_why_and_what_to_do() -> None:
+    pay = recommend.PayBack(1.0, 2.0)
+    said = verdict.sentence(_found(_trial("small", 0.1), independent=False), Options(), pay, SEEN)
+    assert "not independently confirmed: 40 of 50 rows repeat others (to have it confirmed, remove the copies)" in said
+    assert "; confirmed on" not in said
+    kept = verdict.sentence(_found(_trial("base", 1.0), independent=False), Options(), pay, SEEN)
+    assert kept.startswith("Keep the baseline") and "not independently confirmed" in kept
+
+
+@pytest.mark.parametrize(
+    ("strict", "meets", "confirmed", "code"),
+    [(False, True, None, 0), (False, False, None, 0), (True, True, None, 4), (True, False, None, 4)],
+)
+def test_what_is_withheld_ends_with_0_or_under_strict_with_4(
+    strict: bool, meets: bool, confirmed: bool | None, code: int
+) -> None:
+    found = _found(_trial("small", 0.1), independent=False)
+    settle._confirm_by(found, Judged(Quality("accuracy", 0, 0, 1, 9, True), 0.9, "not_disproven", 0.1, meets))
+    assert found.confirmed is confirmed
+    assert summary.exit_code(found, Options(strict=strict), []) == code
+
+
+def test_test_rows_that_alone_are_independent_must_agree() -> None:
+    found = _found(_trial("small", 0.1))
+    settle._confirm_by(
+        found, Judged(Quality("accuracy", 1, 1, 1, 9, True), 0.9, "proven", 0.1, True, independent=False)
+    )
+    assert not found.independent and found.confirmed is None
+    sure = _found(_trial("small", 0.1))
+    settle._confirm_by(sure, Judged(Quality("accuracy", 0, 0, 1, 9, True), 0.9, "failed", 0.1, False))
+    assert sure.confirmed is False and summary.exit_code(sure, Options(), []) == 1
+
+
+def test_study_json_says_what_ties_the_rows() -> None:
+    rows = _bench(replace(SEEN, columns=("who",))).workload.rows
+    said = summary.independence(rows, _found(_trial("small", 0.1), independent=False))
+    assert {key: said[key] for key in ("status", "kinds", "rows", "columns")} == {
+        "status": "withheld", "kinds": ["twins"], "rows": 40, "columns": ["who"],
+    }  # fmt: skip
+    assert summary.independence(_bench().workload.rows, _found(_trial("small", 0.1)))["status"] == "independent"
+
+
+def test_report_and_card_say_it() -> None:
+    study = {
+        "trials": [_trial("small", 0.1).to_dict(), _trial("base", 1.0).to_dict()], "recommended": "small",
+        "baseline": "base", "independence": {"status": "withheld"}, "verdict": "Use small", "metric": "accuracy",
+    }  # fmt: skip
+    assert _facts.headline(study) == "small: not independently confirmed"
+    assert ("bad", "not independently confirmed") in _facts.badges(study)
+    assert "Not independently confirmed" in cards._limits(study, {})
+
+
+def _workload(split: bool, fitted: bool) -> Workload:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    y = (x[:, 0] > 0).astype(int)
+    data, task = load(((x[:200], y[:200]), (x[200:250], y[200:250]), (x[250:], y[250:])) if split else (x, y))
+    model = LogisticRegression()
+    return setup.workload(
+        model.fit(x, y) if fitted else model, data, task, metric_name=None, positive=None, scenario=Scenario(),
+        seed=0, train=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("split", "fitted", "seen"), [(False, True, True), (True, True, False), (False, False, False)])
+def test_a_fitted_model_may_have_seen_rows_that_name_no_split(split: bool, fitted: bool, seen: bool) -> None:
+    data = _workload(split, fitted).rows
+    assert data.independence.withheld is seen and ("seen" in data.independence.kinds) is seen
+    assert bool([w for w in data.warnings if "may have seen them all" in w]) is seen
+
+
+def test_strict_keeps_the_baseline_where_nothing_can_be_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    baseline = _trial("base", 1.0)
+    asked: list[list[Trial]] = []
+    monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: asked.append(pool))
+    engine = SimpleNamespace(
+        trials=[baseline, _trial("small", 0.1)], openable=lambda: {"base", "small"}, options=Options(strict=True),
+        workload=_bench(SEEN).workload, keep_pending=lambda: None,
+    )  # fmt: skip
+    settle.decide(engine, Found(baseline, 0.89))  # type: ignore[arg-type]
+    assert asked == [[baseline]]
+
+
+@pytest.mark.slow
+def test_a_study_of_a_fitted_model_on_one_table_is_withheld(tmp_path: Path) -> None:
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.ensemble import RandomForestClassifier
+
+    x, y = load_breast_cancer(return_X_y=True)
+    model = RandomForestClassifier(20, random_state=0).fit(x, y)
+    asked: dict[str, Any] = {"data": (x, y), "techniques": "runtime", "budget": "3min", "output": tmp_path / "out"}
+    done = optimize(model, **asked)
+    found = done.to_dict()
+    assert found["independence"]["status"] == "withheld" and found["independence"]["kinds"] == ["seen"]
+    assert "not independently confirmed" in done.verdict and done.exit_code == 0
+    assert not [trial for trial in done.trials if trial.floor_test == "proven"]
+    assert optimize(model, **asked, resume=True, strict=True).exit_code == 4
