@@ -222,8 +222,10 @@ def test_a_study_that_is_told_to_end_says_what_it_kept_and_leaves_nothing_behind
         words = [sys.executable, "-c", f"{usual}os.execv(sys.argv[1], sys.argv[1:])", *_command(digits, folder, *more)]
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
             assert process.stderr is not None
-            lines = iter(process.stderr.readline, "")
-            assert sum(1 for line, _ in zip(filter(_tells_of_a_trial, lines), range(wanted), strict=False)) == wanted
+            said: list[str] = []
+            while sum(map(_tells_of_a_trial, said)) < wanted:
+                said.append(process.stderr.readline())
+                assert said[-1], said
             left, mode = psutil.Process(process.pid).children(recursive=True), (folder / "work").stat().st_mode
             process.send_signal(number)
             last = process.stderr.read().splitlines()[-1]

@@ -49,6 +49,8 @@ def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> P
     if resume and not any((folder / name).exists() for name in (FILE, IDENTITY)):
         raise _nothing_to_resume(folder)
     check_own(folder)
+    # one that runs is refused before the data are read; the lock is taken for good when the folder is
+    _Held(folder).close()
     return folder
 
 
