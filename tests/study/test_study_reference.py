@@ -289,6 +289,46 @@ def test_asking_leaves_the_model_and_random_numbers_as_they_were() -> None:
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_scripted_module_keeps_its_mode(mode: bool) -> None:
+    module = torch.jit.trace(nn.Linear(6, 2), torch.zeros(2, 6)).train(mode)
+    ask(module, (X, Y))
+    assert module.training is mode
+
+
+def test_an_export_is_held_to_what_was_lowered(tmp_path: Path) -> None:
+    """A converter's own mistakes are no reference for its export."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    from trimwatt import _handoff
+    from trimwatt.study.worker import Handle, Job, serve
+
+    model = CalibratedClassifierCV(LogisticRegression(), method="isotonic").fit(X, Y)
+    found = ask(model, (X, Y))
+    path = tmp_path / "base.bin"
+    base = Handle(path, _handoff.write(found.work, path))
+    handle = serve(0)
+    for runtime, reason in (("sklearn", None), ("onnxruntime", "the export answers differently")):
+        outcome = handle(Job(base, None, (), tmp_path, runtime, tmp_path / runtime))
+        assert (outcome.failure or "")[: len(reason or "")] == (reason or "") and bool(outcome.failure) == bool(reason)
+
+
+@pytest.mark.slow
+def test_a_study_judges_a_module_that_looks_at_its_batch_as_deployed(tmp_path: Path) -> None:
+    import trimwatt as tw
+
+    module = BY_BATCH["a branch on the mean"]().eval()
+    study = tw.optimize(module, data=(X, Y), techniques="runtime", budget="1min", output=tmp_path / "s").to_dict()
+    trials = {trial["id"]: trial for trial in study["trials"]}
+    rows = study["reference_check"]
+    assert rows["labels_differ"] == 0 and rows["batch_sizes"]["1"] > 0
+    assert any("depends on the other rows of a request" in note for note in study["warnings"])
+    # a traced branch goes one way only: its export fails, or was stopped on a busy host
+    assert all(trial["status"] != "done" for trial in trials.values() if trial["runtime"] == "onnxruntime")
+    assert trials[study["baseline"]]["quality"]["rows"] == study["data"]["rows"]["val"]
+
+
 def test_a_model_that_fails_is_one_line() -> None:
     class Failing(LogisticRegression):
         def predict(self, x: Any) -> Any:

@@ -46,9 +46,11 @@ def evaluating(module: Any) -> Iterator[None]:
     import torch
 
     parts = list(module.modules())
+    modes = [(part, part.training) for part in parts]
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     with ExitStack() as stack:
         stack.callback(_restore, buffers)
+        stack.callback(_set_modes, modes)
         stack.enter_context(kept_attributes(parts))
         for part in parts:
             for name in ("_buffers", "_parameters"):
@@ -56,6 +58,13 @@ def evaluating(module: Any) -> Iterator[None]:
         module.eval()
         stack.enter_context(torch.inference_mode())
         yield
+
+
+def _set_modes(modes: list[tuple[Any, bool]]) -> None:
+    """Put each part into its mode; a scripted one does not keep it among its attributes."""
+    for part, training in modes:
+        if part.training != training:
+            part.training = training
 
 
 def _restore(tensors: list[tuple[Any, Any]]) -> None:
