@@ -278,7 +278,11 @@ def test_answers_by_chance_are_refused_with_what_would_end_it(name: str) -> None
 def test_asking_leaves_the_model_and_random_numbers_as_they_were() -> None:
     import random
 
-    module = Net(nn.BatchNorm1d(6)).train()
+    class Drawing(nn.BatchNorm1d):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) + 0 * (torch.rand(1) + np.random.random() + random.random())
+
+    module = Net(Drawing(6)).train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     torch.manual_seed(3), np.random.seed(3), random.seed(3)
     expected = (torch.rand(1).item(), np.random.random(), random.random())
