@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_cases import Here, ask, checked
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from trimwatt.compare.arms import SessionArm
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.meter import pick
-from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.reference import Reference
 from trimwatt.workload import Array, Rows
 
@@ -41,54 +38,6 @@ class LabelsOnly(ClassifierMixin, BaseEstimator):
 
     def predict(self, x: Any) -> Any:
         return self.inside_.predict(x)
-
-
-class ByBatch(TransformerMixin, BaseEstimator):
-    def fit(self, x: Any, y: Any = None) -> ByBatch:
-        self.fitted_ = True
-        return self
-
-    def transform(self, x: Any) -> Any:
-        return (x - np.mean(x, axis=0)) / (np.std(x, axis=0) + 1e-3)
-
-
-class Noisy(LogisticRegression):
-    def predict(self, x: Any) -> Any:
-        return self.classes_[(self.predict_proba(x)[:, 1] + np.random.normal(size=len(x)) > 0.5).astype(int)]
-
-
-class Net(nn.Module):  # type: ignore[misc, name-defined]
-    """A linear layer whose input `change` alters first."""
-
-    def __init__(self, change: Any) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.change, self.layer, self.calls = change, nn.Linear(6, 2), 0
-        self.register_buffer("seen", torch.zeros(1))
-
-    def forward(self, x: Any) -> Any:
-        self.calls += 1
-        self.seen += len(x)
-        return self.layer(self.change(x))
-
-
-def _graph(*nodes: Any) -> bytes:
-    from onnx import helper, numpy_helper
-
-    weight = numpy_helper.from_array(np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32), "w")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["h"]), *nodes], "g",
-        [helper.make_tensor_value_info("x", 1, [None, 6])], [helper.make_tensor_value_info("y", 1, [None, 2])],
-        [weight],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return bytes(model.SerializeToString())
-
-
-def _node(kind: str, *names: str, **attributes: Any) -> Any:
-    from onnx import helper
-
-    return helper.make_node(kind, list(names[:-1]), [names[-1]], **attributes)
 
 
 def test_labels_by_another_rule_than_argmax_are_the_models_own(tmp_path: Path) -> None:
@@ -214,93 +163,6 @@ def _odd(values: Any) -> Any:
     return np.asarray(values) % 2
 
 
-BY_BATCH: dict[str, Any] = {
-    "normalised by the batch": lambda: Net(lambda x: (x - x.mean(0)) / (x.std(0, unbiased=False) + 1e-3)),
-    "against the first row": lambda: Net(lambda x: x - x[:1]),
-    "a branch on the mean": lambda: Net(lambda x: x if x.mean() > 0 else -x),
-    "batch norm": lambda: Net(lambda x: nn.BatchNorm1d(1, track_running_stats=False)(x[:, None])[:, 0]),
-    "transformer": lambda: make_pipeline(ByBatch(), LogisticRegression()).fit(X, Y),
-    "graph": lambda: _graph(_node("ReduceMean", "h", "m", axes=[0]), _node("Sub", "h", "m", "y")),
-}
-
-
-@pytest.mark.parametrize("batch_size", [1, 8])
-@pytest.mark.parametrize("name", BY_BATCH)
-def test_dependence_on_the_batch_is_found_and_reported(tmp_path: Path, name: str, batch_size: int) -> None:
-    found = checked(BY_BATCH[name](), (X, Y), tmp_path, batch_size=batch_size)
-    assert found.work.by_batch
-    (note,) = found.reference.warnings()
-    assert "depends on the other rows of a request (row " in note and f"requests of {batch_size}" in note
-
-
-def test_quality_is_that_of_requests_as_deployed(tmp_path: Path) -> None:
-    found = ask(BY_BATCH["normalised by the batch"](), (X, Y))
-    bench = Bench(found.work, pick.pick(), Floor(0.01, None), 1e9)
-    rows = found.work.rows.val
-    got = bench.predictions(found.open("torch", tmp_path), rows)  # type: ignore[arg-type]
-    module = found.work.model
-    with torch.inference_mode():
-        alone = [int(module(torch.from_numpy(rows.x[i : i + 1])).argmax()) for i in range(len(rows))]
-        together = module(torch.from_numpy(rows.x)).argmax(1).tolist()
-    assert got.tolist() == alone != together
-
-
-CHANCE: dict[str, tuple[Any, str]] = {
-    "dropout": (lambda: Net(lambda x: nn.functional.dropout(x, 0.3)), r"F\.dropout\(x, training=self\.training\)"),
-    "numpy": (lambda: Net(lambda x: x + float(np.random.normal())), "draws random numbers also in evaluation mode"),
-    "state": (lambda: Net(_Remembering()), "keeps something from one call to the next"),
-    "labels": (lambda: Noisy().fit(X, Y), r"np\.random\.default_rng\(0\)"),
-    "graph": (
-        lambda: _graph(_node("RandomNormalLike", "h", "r"), _node("Add", "h", "r", "y")),
-        r"draws random numbers \(RandomNormalLike\)",
-    ),
-}
-
-
-class _Remembering:
-    """Adds what it was given before."""
-
-    def __init__(self) -> None:
-        self.last = [0.0]
-
-    def __call__(self, x: Any) -> Any:
-        self.last[0] += 1.0
-        return x * self.last[0]
-
-
-@pytest.mark.parametrize("name", CHANCE)
-def test_answers_by_chance_are_refused_with_what_would_end_it(name: str) -> None:
-    make, remedy = CHANCE[name]
-    with pytest.raises(InputError, match=r"asked again \(row \d+ of the validation rows: .*" + remedy):
-        ask(make(), (X, Y))
-
-
-def test_asking_leaves_the_model_and_random_numbers_as_they_were() -> None:
-    import random
-
-    class Drawing(nn.BatchNorm1d):  # type: ignore[misc, name-defined]
-        def forward(self, x: Any) -> Any:
-            return super().forward(x) + 0 * (torch.rand(1) + np.random.random() + random.random())
-
-    module = Net(Drawing(6)).train()
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    torch.manual_seed(3), np.random.seed(3), random.seed(3)
-    expected = (torch.rand(1).item(), np.random.random(), random.random())
-    torch.manual_seed(3), np.random.seed(3), random.seed(3)
-    ask(module, (X, Y))
-    assert (torch.rand(1).item(), np.random.random(), random.random()) == expected
-    assert module.training and module.change.training and module.calls == 0
-    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("mode", [True, False])
-def test_a_scripted_module_keeps_its_mode(mode: bool) -> None:
-    module = torch.jit.trace(nn.Linear(6, 2), torch.zeros(2, 6)).train(mode)
-    ask(module, (X, Y))
-    assert module.training is mode
-
-
 def test_an_export_is_held_to_what_was_lowered(tmp_path: Path) -> None:
     """A converter's own mistakes are no reference for its export."""
     from sklearn.calibration import CalibratedClassifierCV
@@ -316,59 +178,6 @@ def test_an_export_is_held_to_what_was_lowered(tmp_path: Path) -> None:
     for runtime, reason in (("sklearn", None), ("onnxruntime", "the export answers differently")):
         outcome = handle(Job(base, None, (), tmp_path, runtime, tmp_path / runtime))
         assert (outcome.failure or "")[: len(reason or "")] == (reason or "") and bool(outcome.failure) == bool(reason)
-
-
-@pytest.mark.slow
-def test_a_study_judges_a_module_that_looks_at_its_batch_as_deployed(tmp_path: Path) -> None:
-    import trimwatt as tw
-
-    module = BY_BATCH["a branch on the mean"]().eval()
-    study = tw.optimize(module, data=(X, Y), techniques="runtime", budget="1min", output=tmp_path / "s").to_dict()
-    trials = {trial["id"]: trial for trial in study["trials"]}
-    rows = study["reference_check"]
-    assert rows["labels_differ"] == 0 and rows["batch_sizes"]["1"] > 0
-    assert any("depends on the other rows of a request" in note for note in study["warnings"])
-    # a traced branch goes one way only: its export fails, or was stopped on a busy host
-    assert all(trial["status"] != "done" for trial in trials.values() if trial["runtime"] == "onnxruntime")
-    assert trials[study["baseline"]]["quality"]["rows"] == study["data"]["rows"]["val"]
-
-
-def test_a_model_that_fails_is_one_line() -> None:
-    class Failing(LogisticRegression):
-        def predict(self, x: Any) -> Any:
-            if len(x) < 5:
-                raise RuntimeError("needs five rows\nat least")
-            return super().predict(x)
-
-    with pytest.raises(
-        InputError, match="in a request of 1: RuntimeError: needs five rows; give rows it takes"
-    ) as caught:
-        ask(Failing().fit(X, Y), (X, Y))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_model_to_be_trained_has_no_answers_yet() -> None:
-    from trimwatt import input
-    from trimwatt.scenario import Scenario
-    from trimwatt.study import setup
-
-    rows, task = input.load((X, Y), as_stored=True)
-    given = setup.load_given(LogisticRegression(), rows)
-    work = setup.workload(
-        given, rows, task, metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False
-    )  # fmt: skip
-    assert setup.ask_given(given, work, 1.0) == (work, None)
-
-
-def test_what_a_session_arm_is_asked(tmp_path: Path) -> None:
-    """Batches reach the session in its own process."""
-    from trimwatt import runtime
-
-    found = ask(BY_BATCH["transformer"](), (X, Y))
-    artifact = runtime.get("sklearn").export(found.work, tmp_path)
-    with SessionArm(artifact, found.work.scenario, X[:8], name="given") as arm:
-        assert np.ptp(arm.scores(X[:40], 1)[:, 1]) == 0 < np.ptp(arm.scores(X[:40], 40)[:, 1])
-        assert arm.error_bound() is None
 
 
 def _labelled(swapped: bool, limit: float) -> bytes:
