@@ -34,23 +34,25 @@ class Stored(dict[str, Any]):
     """Named columns `(n,)` exactly as the user has them: numpy arrays, masked or not, and pandas' own.
 
     Plain rows, by contrast, are float32 with NaN for missing and text with "" for missing. labels: of the columns as
-    the user's frame has them, by name, where not all are text.
+    the user's frame has them, by name, where not all are text. library: whose frame it is, where not pandas'.
     """
 
-    def __init__(self, columns: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, columns: Mapping[str, Any], labels: Mapping[str, Any] | None = None, library: str | None = None
+    ) -> None:
         super().__init__(columns)
-        self.labels = labels
+        self.labels, self.library = labels, library
 
     def take(self, index: Array | slice) -> Stored:
         """The rows at `index`."""
-        return Stored({name: column[index] for name, column in self.items()}, self.labels)
+        return Stored({name: column[index] for name, column in self.items()}, self.labels, self.library)
 
     def only(self, names: Iterable[str]) -> Stored:
         """These columns, in this order."""
-        return Stored({name: self[name] for name in names}, self.labels)
+        return Stored({name: self[name] for name in names}, self.labels, self.library)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Stored, (dict(self), self.labels)
+        return Stored, (dict(self), self.labels, self.library)
 
 
 def count(rows: Rows) -> int:

@@ -54,7 +54,7 @@ def cut(rows: Rows, scenario: Scenario) -> list[Any]:
 def _copied(rows: Rows) -> Rows:
     """Contiguous and its own, as a request that just came in."""
     if isinstance(rows, Stored):
-        return Stored({name: column.copy() for name, column in rows.items()}, rows.labels)
+        return Stored({name: column.copy() for name, column in rows.items()}, rows.labels, rows.library)
     if isinstance(rows, dict):
         return {name: np.ascontiguousarray(column) for name, column in rows.items()}
     return rows.copy() if isinstance(rows, np.ma.MaskedArray) else np.ascontiguousarray(rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trimwatt._imports import require
 from trimwatt.errors import InputError
 from trimwatt.rows import columns as stored_columns
 from trimwatt.rows import view as views
@@ -40,6 +41,15 @@ def to_frame(rows: dict[str, Array]) -> Any:
             column[column == ""] = np.nan
         frame[name] = pd.Series(column, dtype=column.dtype)
     return pd.DataFrame(frame)
+
+
+def own_frame(rows: dict[str, Array]) -> Any:
+    """A frame of the columns in the library they came from: what the user's own model takes."""
+    frame = to_frame(rows)
+    if isinstance(rows, Stored) and rows.library == "polars":
+        polars = require("polars", "sklearn", "A model fitted on polars frames")
+        return polars.from_pandas(frame)
+    return frame
 
 
 def _series(column: Any) -> Any:

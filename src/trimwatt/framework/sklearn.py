@@ -14,7 +14,7 @@ from trimwatt.errors import InputError, TrialFailed, TrimwattError
 from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision
 from trimwatt.framework.prepare import StackPrepare
-from trimwatt.framework.rows import to_frame
+from trimwatt.framework.rows import own_frame
 from trimwatt.rows.columns import kind_of
 from trimwatt.workload import Array, Outputs, Rows, Split, Stored, Told, Workload, count, take
 
@@ -25,7 +25,7 @@ def given(workload: Workload, rows: Rows) -> Any:
     """What the estimator takes for rows as stored: the prepared array, the array itself, or a DataFrame."""
     if workload.prepare is not None:
         return workload.prepare.transform(rows)
-    return to_frame(known_columns(workload.model, rows)) if isinstance(rows, dict) else rows
+    return own_frame(known_columns(workload.model, rows)) if isinstance(rows, dict) else rows
 
 
 def known_columns(estimator: Any, rows: dict[str, Array]) -> dict[str, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from trimwatt.errors import InputError
 from trimwatt.input import frames, table
 from trimwatt.input._base import Options, Part, Source
-from trimwatt.input.checks import listed, shown
+from trimwatt.input.checks import listed, shown, type_name
 from trimwatt.input.original import Given
 from trimwatt.input.raw import Raw, objects, typed_values
 from trimwatt.rows import cells, columns
@@ -84,7 +84,7 @@ def with_unlabelled(source: Source, rows: Any) -> Source:
 
 def from_pairs(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
     """The source in (rows, target) pairs by split: arrays, tensors, frames with series, dicts of columns."""
-    named = [isinstance(x, Mapping) or frames.is_pandas(x) for x, _ in pairs.values()]
+    named = [isinstance(x, Mapping) or frames.is_pandas(x) or frames.is_frame(x) for x, _ in pairs.values()]
     if all(named):
         return _named(pairs, options, name)
     if any(named):
@@ -142,10 +142,12 @@ def as_array(value: Any, what: str) -> Array:
         value = value.detach().cpu().numpy()
     elif "scipy" in modules:
         raise InputError(f"{what} is a sparse matrix; dense arrays are allowed; use .toarray()")
+    elif columns.library_of(value) is not None:
+        return as_array(columns.as_pandas(value), what)
     elif frames.is_pandas(value):
         value = typed_values(columns.stored(value)) if value.ndim == 1 else value.to_numpy()
     elif not isinstance(value, np.ndarray | list | tuple):
-        raise InputError(f"{what} is {type(value).__name__}; an array, tensor, DataFrame or Series is allowed")
+        raise InputError(f"{what} is {type_name(value)}; an array, tensor, DataFrame or Series is allowed")
     try:
         array = np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     except ValueError as error:
@@ -176,8 +178,8 @@ def _with_target(x: Any, y: Any, target: str, name: str) -> Raw:
 
 def from_columns(x: Any, name: str) -> Raw:
     """A frame or a dict of columns as raw columns."""
-    if frames.is_pandas(x):
-        return frames.from_pandas(x, name)
+    if frames.is_pandas(x) or frames.is_frame(x):
+        return frames.from_frame(x, name)
     stored = {str(label): _stored_column(column, str(label)) for label, column in x.items()}
     if len({len(column) for column in stored.values()}) != 1:
         raise InputError(f"{name}: its columns have {len(stored)} lengths that differ; give one value a row in each")
@@ -187,6 +189,8 @@ def from_columns(x: Any, name: str) -> Raw:
 
 def _stored_column(column: Any, label: str) -> Any:
     """One column as it was given: of an array, a list or a series; raises InputError where it is not one."""
+    if columns.library_of(column) is not None:
+        column = columns.as_pandas(column)
     if frames.is_pandas(column) and column.ndim == 1:
         return columns.stored(column)
     array = as_array(column, label)
@@ -219,7 +223,7 @@ def joined(tables: list[Raw], name: str, exact: Iterable[str] = ()) -> Raw:
             raise InputError(f"{name}: the splits differ in columns {listed(differing)}; give the same to each")
     read = {label: _stacked([t.columns[label] for t in tables], label, name) for label in labels}
     stored = {label: _below([t.exact(label) for t in tables]) for label in exact if label in labels}
-    return Raw(read, name, typed=True, stored=stored, labels=tables[0].labels)
+    return Raw(read, name, typed=True, stored=stored, labels=tables[0].labels, library=tables[0].library)
 
 
 def _below(columns: list[Any]) -> Array:

@@ -20,6 +20,12 @@ def shown(value: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def type_name(value: object) -> str:
+    """The type of `value` with the package it is from, for a message."""
+    kind = type(value)
+    return shown(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}.{kind.__name__}")
+
+
 def listed(names: Iterable[Any], most: int = 12) -> str:
     """Names with commas, cut after `most`."""
     all_names = [shown(str(name), 40) for name in names]

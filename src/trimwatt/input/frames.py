@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,20 @@ def _local(column: Any) -> Any:
 def is_pandas(value: object) -> bool:
     """Whether `value` is a pandas frame or series, without importing pandas."""
     return any(kind.__module__.startswith("pandas.") for kind in type(value).__mro__)
+
+
+def is_frame(value: object) -> bool:
+    """Whether `value` is a frame of pandas or of a library that hands its columns over, such as polars."""
+    if is_pandas(value):
+        return getattr(value, "ndim", 0) == 2
+    return columns.library_of(value) is not None and (hasattr(value, "columns") or hasattr(value, "column_names"))
+
+
+def from_frame(frame: Any, name: str) -> Raw:
+    """The columns of a frame of any library."""
+    if is_pandas(frame):
+        return from_pandas(frame, name)
+    return replace(from_pandas(columns.as_pandas(frame), name), library=columns.library_of(frame))
 
 
 def from_pandas(frame: Any, name: str) -> Raw:

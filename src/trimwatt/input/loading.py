@@ -12,7 +12,7 @@ from trimwatt.errors import InputError
 from trimwatt.input import arrays, calls, csvtable, frames, images, independent, npz, table, torchset
 from trimwatt.input._base import Options, Source
 from trimwatt.input.assemble import assemble
-from trimwatt.input.checks import shown
+from trimwatt.input.checks import shown, type_name
 from trimwatt.input.original import Given
 from trimwatt.workload import Data, Split, Task
 
@@ -122,12 +122,12 @@ def _from_object(source: Any, options: Options, name: str) -> tuple[Data, Task]:
         found = arrays.from_dict(source, options, name)
     elif isinstance(source, tuple):
         found = _from_tuple(source, options, name)
-    elif frames.is_pandas(source) and getattr(source, "ndim", 0) == 2:
-        found = table.source(frames.from_pandas(source, name), options, name, given={"all": Given(source)})
+    elif frames.is_frame(source):
+        found = table.source(frames.from_frame(source, name), options, name, given={"all": Given(source)})
     elif torchset.is_dataset(source):
         found = arrays.from_pairs({"all": torchset.rows(source, name)}, options, name)
     else:
-        raise InputError(f"data came as {shown(type(source).__name__)}; {OBJECTS} is allowed")
+        raise InputError(f"data came as {type_name(source)}; {OBJECTS} is allowed")
     return assemble(found, options)
 
 
@@ -143,13 +143,13 @@ def _from_tuple(members: tuple[Any, ...], options: Options, name: str) -> Source
         raise InputError(
             f"data came as a tuple of {len(members)}; (train, val, test), (train, test) or (x, y) are allowed"
         )
-    whole_frames = all(frames.is_pandas(member) and member.ndim == 2 for member in members)
+    whole_frames = all(frames.is_frame(member) for member in members)
     if len(members) == 2 and not _is_split(members[0]) and not (whole_frames and options.target):
         return arrays.from_pairs({"all": (members[0], members[1])}, options, name)
     names = ("train", "val", "test") if len(members) == 3 else ("train", "test")
     given = dict(zip(names, members, strict=True))
     if whole_frames:
-        whole = {split: frames.from_pandas(member, f"{name} {split}") for split, member in given.items()}
+        whole = {split: frames.from_frame(member, f"{name} {split}") for split, member in given.items()}
         own = {split: Given(member) for split, member in given.items()}
         return arrays.from_tables(whole, replace(options, split=None), name, own)
     return arrays.from_pairs({split: arrays.pair_of(member, split) for split, member in given.items()}, options, name)

@@ -41,7 +41,9 @@ def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
 
 def _describe_stored(rows: Stored, kind: str) -> dict[str, Any]:
     about = [{"name": name, **described.describe(column)} for name, column in rows.items()]
-    labels = {} if rows.labels is None else {"labels": {n: v for n, v in rows.labels.items() if n in rows}}
+    labels: dict[str, Any] = {} if rows.library is None else {"library": rows.library}
+    if rows.labels is not None:
+        labels["labels"] = {name: label for name, label in rows.labels.items() if name in rows}
     return {
         "kind": kind, "named": True, "stored": True, "columns": about, "shape": [], "dtype": "", "derive": {}, **labels
     }  # fmt: skip
@@ -64,7 +66,7 @@ def rows_for_prediction(source: Any, manifest_input: Mapping[str, Any]) -> Rows:
 
 def _as_stored(source: Any, manifest_input: Mapping[str, Any]) -> Stored:
     """Columns in the types of training: those of a file become them, those of a frame are what they are."""
-    if frames.is_pandas(source) or isinstance(source, Mapping):
+    if frames.is_pandas(source) or frames.is_frame(source) or isinstance(source, Mapping):
         return described.table(source, manifest_input, "data")
     raw = _raw(source, manifest_input)
     found = {label: raw.exact(label) for label in raw.columns}
@@ -84,7 +86,7 @@ def _sources(manifest_input: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _raw(source: Any, manifest_input: Mapping[str, Any]) -> Raw:
-    if frames.is_pandas(source) or isinstance(source, Mapping):
+    if frames.is_pandas(source) or frames.is_frame(source) or isinstance(source, Mapping):
         return arrays.from_columns(source, "data")
     if not isinstance(source, Path):
         return _from_matrix(arrays.as_array(source, "data"), manifest_input, "data")

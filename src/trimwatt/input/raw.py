@@ -22,7 +22,7 @@ class Raw:
     the file has decimal commas. typed: whether the source says itself what is a number, text or missing, as frames and
     Parquet do. stored: columns as the user has them, types and all: of a typed source at least those whose identity
     counts (target, group), of a text file where a given model needs them. labels: of all columns of a frame, where not
-    all of them are text.
+    all of them are text. library: whose frame it was, where not pandas'.
     """
 
     columns: dict[str, Array]
@@ -33,6 +33,7 @@ class Raw:
     typed: bool = False
     stored: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] | None = None
+    library: str | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

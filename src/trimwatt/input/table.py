@@ -161,7 +161,7 @@ def _stored_parts(
         return parts
     labels = list(features.columns)
     return {
-        name: replace(part, x=Stored({label: stored[name][label] for label in labels}, raw.labels))
+        name: replace(part, x=Stored({label: stored[name][label] for label in labels}, raw.labels, raw.library))
         for name, part in parts.items()
     }
 
@@ -202,7 +202,7 @@ def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
         else:
             _add(found, raw, label, meaning)
     if options.as_stored:
-        found.columns = Stored({label: raw.exact(label) for label in labels}, raw.labels)
+        found.columns = Stored({label: raw.exact(label) for label in labels}, raw.labels, raw.library)
     elif found.dropped:
         found.warnings.append(f"columns dropped: {'; '.join(found.dropped)}")
     if not found.columns:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trimwatt._imports import require
 from trimwatt.errors import InputError
 from trimwatt.rows import cells
 from trimwatt.workload import Array, unmasked
@@ -79,6 +80,42 @@ def _from_pandas(column: Any, label: str) -> Array:
     if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
         return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
     return _from_objects(series.tolist())
+
+
+def library_of(value: Any) -> str | None:
+    """The name of the package whose frame or series `value` is, where it hands its columns over as Arrow does."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    known = ("pandas", "numpy", "torch", "trimwatt", "builtins")
+    offers = hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dataframe__")
+    return package if offers and package not in known else None
+
+
+def as_pandas(value: Any) -> Any:
+    """A frame or series of another library as pandas', whole numbers and booleans with gaps as they are.
+
+    Raises InputError, naming its type, where it cannot be handed over.
+    """
+    kind = type(value)
+    name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    require("pandas", "sklearn", f"Reading a {name}")
+    pa = require("pyarrow", "parquet", f"Reading a {name}")
+    try:
+        if hasattr(value, "columns") or hasattr(value, "column_names"):
+            return pa.table(value).to_pandas(types_mapper=_nullable(pa.table(value)))
+        return pa.table({"column": pa.chunked_array(value)}).to_pandas()["column"]
+    except Exception as error:  # each library raises its own
+        raise InputError(f"{name} cannot be read ({str(error).splitlines()[0][:120]}); give .to_pandas()") from error
+
+
+def _nullable(table: Any) -> Any:
+    """pandas' types with gaps for Arrow's types of whole numbers and booleans, where a column of that type has some."""
+    import pandas as pd
+
+    names = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+    own = {"bool": pd.BooleanDtype(), **{name.lower(): pd.api.types.pandas_dtype(name) for name in names}}
+    gaps = {str(column.type) for column in table.columns if column.null_count}
+    return lambda kind: own.get(str(kind)) if str(kind) in gaps else None
 
 
 def stored(series: Any) -> Any:

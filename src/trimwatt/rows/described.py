@@ -83,6 +83,8 @@ def table(rows: Any, described: Mapping[str, Any], name: str = "rows") -> Stored
     rows: a DataFrame, whose columns stay what they are, or a dict of columns, where lists and objects get the type of
     training. Raises InputError where a column is missing.
     """
+    library = columns.library_of(rows)
+    rows = rows if library is None else columns.as_pandas(rows)
     found = _by_name(rows, name)
     missing = [c["name"] for c in described["columns"] if c["name"] not in found]
     if missing:
@@ -96,6 +98,7 @@ def table(rows: Any, described: Mapping[str, Any], name: str = "rows") -> Stored
     return Stored(
         {c["name"]: found[c["name"]] if typed else _given(found[c["name"]], c) for c in described["columns"]},
         described.get("labels"),
+        library if typed else described.get("library"),
     )
 
 

@@ -15,7 +15,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import decision
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.prepare import columns_read
-from trimwatt.framework.rows import from_request, to_frame
+from trimwatt.framework.rows import from_request, own_frame
 from trimwatt.rows.columns import kind_of
 from trimwatt.runtime import _skops
 from trimwatt.runtime._base import Artifact, Session
@@ -130,7 +130,9 @@ class SklearnSession:
         if p.columns is None:
             return p.prepare.transform(rows) if p.prepare else rows
         if p.prepare is None:
-            return to_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
+            return (
+                own_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
+            )
         return p.prepare.transform(from_request(rows, self._texts, self._read, self._view))
 
     def _known(self, frame: Any) -> Any:
