@@ -275,6 +275,8 @@ def test_a_verdict_that_the_gross_ratio_contradicts_says_so(a: float, b: float, 
         claim = comparison.claim(found.to_dict())
         assert (how in claim, how in str(found)) == (said, said)
         assert claim.endswith(f"{expected}, {found.waiting}" if said else expected)
+        # as sure as the pairs make it, and no surer
+        assert not said or ("with the idle share by wall time" in claim and "x to " in str(found.waiting))
 
 
 class Drawing(SimulatedArm):

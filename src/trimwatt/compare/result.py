@@ -17,6 +17,8 @@ from trimwatt.energy import Energy, total
 from trimwatt.trial import Ratio
 
 SCHEMA = "trimwatt/comparison/1"
+# from here on a gross ratio points away from 1
+_POINTS = 1.02
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,15 @@ class Comparison:
 
     @property
     def waiting(self) -> str | None:
-        """What to say beside a verdict that the ratio with the idle share by wall time contradicts; None elsewhere."""
+        """What to say beside a verdict where the ratio with the idle share by wall time points the other way."""
         if self.gross is None or self.verdict not in ("less", "more"):
             return None
+        value, low, high = (units.three(self.gross[name]) for name in ("value", "low", "high"))
         less = self.verdict == "less"
-        if not (self.gross["low"] > 1 if less else self.gross["high"] < 1):
+        if not (self.gross["value"] > _POINTS if less else self.gross["value"] < 1 / _POINTS):
             return None
         how = "uses less but waits longer" if less else "uses more but is done sooner"
-        return f"but {units.three(self.gross['value'])}x with the idle share by wall time: it {how}"
+        return f"but {value}x [{low}x to {high}x] with the idle share by wall time: it {how}"
 
     def to_ratio(self) -> Ratio:
         """As a trial keeps it."""
