@@ -51,12 +51,14 @@ class Tie:
 
     labels: rows of one label `(n,)` belong together (twins, group); for time the moment of each row, and order counts.
     columns: those that say so, none where it shows only in the rows themselves. named: by the user.
+    coarse: twins in a table of so few values that rows are alike without having been copied.
     """
 
     kind: Kind
     labels: Array
     columns: tuple[str, ...] = ()
     named: bool = False
+    coarse: bool = False
 
 
 def number(values: Array) -> Array:

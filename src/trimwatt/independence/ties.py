@@ -26,8 +26,8 @@ def find(table: Table, named: Sequence[Tie] = ()) -> list[Tie]:
     """
     twin = twins.find(table)
     in_time = any(tie.kind == "time" for tie in named) or times.is_followed(table)
-    if twin is not None and in_time and not _gained(table, twin):
-        twin = None  # what comes again later is no copy
+    if twin is not None and (in_time or twin.coarse) and not _gained(table, twin):
+        twin = None  # what comes again later, or what many rows are like, is no copy
     found = [*named, *([twin] if twin else [])]
     if named or in_time:
         return found
@@ -96,19 +96,20 @@ def judge(found: Sequence[Tie], part: Array, y: Array, classified: bool) -> Inde
     """What the split `part` cuts through: which judged rows are free of every tie, and whether enough of them are.
 
     Validation rows must not be tied to training rows, test rows neither to those nor to validation rows, which chose.
+    Of judged rows that are tied to each other one is free: five copies of a row tell as much as one.
     """
-    tied = [(tie, _tied(tie, part)) for tie in found]
-    tied = [(tie, rows) for tie, rows in tied if rows.any()]
+    tied = [(tie, cut(tie, part), _repeated(tie, part)) for tie in found]
+    tied = [(tie, cut_rows, again) for tie, cut_rows, again in tied if (cut_rows | again).any()]
     if not tied:
         return Independence(examined=True)
-    free = ~np.any([rows for _, rows in tied], axis=0)
+    free = ~np.any([cut_rows | again for _, cut_rows, again in tied], axis=0)
     masks = {where: free[part == where] for where in (VAL, TEST)}
     return Independence(
-        kinds=tuple(tie.kind for tie, _ in tied),
+        kinds=tuple(tie.kind for tie, *_ in tied),
         rows=int((~free[part != TRAIN]).sum()),
-        columns=tuple(column for tie, _ in tied for column in tie.columns),
-        reason="; ".join(_reason(tie, rows, part) for tie, rows in tied),
-        remedy=" and ".join(dict.fromkeys(_remedy(tie) for tie, _ in tied)),
+        columns=tuple(column for tie, *_ in tied for column in tie.columns),
+        reason="; ".join(_reason(tie, cut_rows, again, part) for tie, cut_rows, again in tied),
+        remedy=" and ".join(dict.fromkeys(_remedy(tie) for tie, *_ in tied)),
         val=masks[VAL],
         test=masks[TEST],
         withheld=not all(_enough(y[part == where][mask], classified) for where, mask in masks.items()),
@@ -116,7 +117,8 @@ def judge(found: Sequence[Tie], part: Array, y: Array, classified: bool) -> Inde
     )
 
 
-def _tied(tie: Tie, part: Array) -> Array:
+def cut(tie: Tie, part: Array) -> Array:
+    """Judged rows that are tied to rows of another split `(n,)`: of training, and for test rows of validation too."""
     if tie.kind == "time":
         return np.asarray((part != TRAIN) & (tie.labels < tie.labels[part == TRAIN].max()))
     first = np.full(int(tie.labels.max()) + 1, TEST + 1)
@@ -124,13 +126,27 @@ def _tied(tie: Tie, part: Array) -> Array:
     return np.asarray(first[tie.labels] < part)
 
 
+def _repeated(tie: Tie, part: Array) -> Array:
+    """Judged rows that are not the first of their label in their split; of a group that the user named all count."""
+    if tie.kind == "time" or tie.named:
+        return np.zeros(len(part), dtype=bool)
+    own = tie.labels * (TEST + 1) + part
+    again = np.ones(len(part), dtype=bool)
+    again[np.unique(own, return_index=True)[1]] = False
+    return again & (part != TRAIN)
+
+
 def _enough(y: Array, classified: bool) -> bool:
     return len(y) >= LEAST_JUDGED and (not classified or len(np.unique(y)) > 1)
 
 
-def _reason(tie: Tie, tied: Array, part: Array) -> str:
-    counts = [f"{int(tied[part == p].sum())} of {int((part == p).sum())} {word} rows" for p, word in _JUDGED.items()]
-    rows, names = " and ".join(counts), ", ".join(tie.columns)
+def _reason(tie: Tie, tied: Array, again: Array, part: Array) -> str:
+    shown, names = tied if tied.any() else again, ", ".join(tie.columns)
+    counts = [f"{int(shown[part == p].sum())} of {int((part == p).sum())} {word} rows" for p, word in _JUDGED.items()]
+    rows = " and ".join(counts)
+    if not tied.any():
+        what = "rows" if tie.kind == "twins" else names or "close clusters"
+        return f"{rows} repeat {what} of their own split, and count once"
     if tie.kind == "twins":
         return f"{rows} repeat rows of another split, exactly or nearly"
     if tie.kind == "group" and not names:
@@ -143,7 +159,7 @@ def _reason(tie: Tie, tied: Array, part: Array) -> str:
 
 def _remedy(tie: Tie) -> str:
     if tie.kind == "twins":
-        return "remove the copies or keep them in one split"
+        return "remove the copies"
     if len(tie.columns) > 1:
         return f"join {', '.join(tie.columns)} to one column and split by it (--time COLUMN)"
     option = f"--{tie.kind} {tie.columns[0] if tie.columns else 'COLUMN'}"

@@ -14,6 +14,7 @@ from trimwatt.workload import Array
 
 _SETS = 6
 _DRAWS = 5
+_BITS = 2.5
 _NEIGHBOURS = 4
 _SAMPLE = 20_000
 
@@ -39,8 +40,14 @@ def find(table: Table) -> Tie | None:
         draws = draws or [shuffled(columns, seed) for seed in range(_DRAWS if rows <= _SAMPLE else 1)]
         by_chance = sum(have_twins(labelled(drawn, rows), table.part) for drawn in draws) / len(draws)
         if _is_more(twins, by_chance):
-            return Tie("twins", labels)
+            return Tie("twins", labels, coarse=_is_coarse(columns, rows))
     return None
+
+
+def _is_coarse(columns: list[Column], rows: int) -> bool:
+    """Whether the columns hold steps and categories alone, too few to tell the rows apart by much."""
+    bits = sum(column.entropy for column in columns)
+    return all(column.discrete for column in columns) and bits <= _BITS * math.log2(rows)
 
 
 def _is_more(twins: int, by_chance: float) -> bool:

@@ -11,6 +11,7 @@ from trimwatt import independence
 from trimwatt.independence import Table, Tie
 from trimwatt.independence._base import TEST, TRAIN, UNSPLIT, VAL
 from trimwatt.independence.groups import LEAST_GROUPS
+from trimwatt.independence.ties import cut
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.split import Places
 from trimwatt.workload import Array, Data, Independence, Rows, count, plain
@@ -80,20 +81,20 @@ def judged(data: Data, table: Table, ties: list[Tie], parts: Mapping[str, Part],
     ties = [replace(tie, labels=tie.labels[order]) for tie in ties]
     found = independence.judge(ties, where, table.y[order], table.classified)
     notes = [f"not independent: {found.reason}; {found.remedy}"] if _matters(found, where) else []
-    return replace(data, independence=found, warnings=(*data.warnings, *notes, *_kept(ties, found.kinds)))
+    return replace(data, independence=found, warnings=(*data.warnings, *notes, *_kept(ties, where)))
 
 
 def _matters(found: Independence, part: Array) -> bool:
     return found.withheld or found.rows > _WORTH_TELLING * (part != TRAIN).sum()
 
 
-def _kept(ties: list[Tie], cut: tuple[str, ...]) -> list[str]:
+def _kept(ties: list[Tie], where: Array) -> list[str]:
     """What the split made here keeps together without having been asked to."""
     return [
         f"rows of one {tie.columns[0] if tie.columns else 'cluster'} were kept in one split, since what a model learns "
         "on some of them does not hold for others; --group names another column"
         for tie in ties
-        if tie.kind == "group" and "group" not in cut and not tie.named
+        if tie.kind == "group" and not tie.named and not cut(tie, where).any()
     ]
 
 
