@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,10 @@ from trimwatt.errors import InputError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+
+# a server takes a moment to notice that a writer has gone, and to drop its lock
+_GONE_S = 1.0
 
 
 class Lock(Protocol):
@@ -99,7 +104,10 @@ class ServerLock:
         self.release()
         connection = self._engine.connect()
         try:
-            if not _advised(connection, self._study):
+            deadline = time.monotonic() + _GONE_S
+            while not (taken := _ask(connection, "pg_try_advisory_lock", self._study)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if not taken:
                 raise InputError(
                     f"another process is writing to the study {self._study} of this database; wait until it has ended, "
                     "then run again"
@@ -116,16 +124,18 @@ class ServerLock:
         connection, self.connection = self.connection, None
         if connection is not None:
             with contextlib.suppress(SQLAlchemyError):
-                # back in the pool the connection would keep the lock
+                _ask(connection, "pg_advisory_unlock", self._study)
+            with contextlib.suppress(SQLAlchemyError):
+                # whatever came of that: back in the pool the connection would keep the lock
                 connection.invalidate()
                 connection.close()
 
 
-def _advised(connection: sa.Connection, study: str) -> bool:
-    """Whether this connection has the study's lock now; it keeps it beyond the transaction."""
+def _ask(connection: sa.Connection, function: str, study: str) -> bool:
+    """What an advisory function says of the study's lock, which the connection keeps beyond the transaction."""
     import sqlalchemy as sa
 
     digest = hashlib.sha256(f"trimwatt study {study}".encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)
     with connection.begin():
-        return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(sa.bindparam("key", key, sa.BigInteger)))))
+        return bool(connection.scalar(sa.select(getattr(sa.func, function)(sa.bindparam("key", key, sa.BigInteger)))))
