@@ -213,3 +213,10 @@ def test_the_labels_of_a_graph_are_its_own_whatever_its_scores_say(tmp_path: Pat
     said = onnxruntime.InferenceSession(content).run(["label"], {"x": X})[0]
     found = checked(content, (X, Y), tmp_path)
     assert found.open("onnxruntime", tmp_path).predict(X).tolist() == said.tolist()
+
+
+def test_a_budget_that_is_spent_before_the_baseline_is_a_reason(tmp_path: Path) -> None:
+    from trimwatt.study.workshop import Workshop
+
+    made = Workshop(ask(BASE, (X, Y)).work, tmp_path, None, 1e9).make((), "sklearn", tmp_path / "t00", -1.0)
+    assert made.outcome.late and made.outcome.failure == "no time was left"

@@ -85,6 +85,8 @@ class Workshop:
 
     def _known_slow(self, steps: Sequence[Any], limit_s: float) -> Outcome | None:
         """What would come of it, where it begins with a step that did not end in more time than there is now."""
+        if limit_s <= 0:
+            return Outcome(failure="no time was left", late=True)
         for prefix in recipe.prefixes(steps):
             took = self._slow.get(self.key(prefix), 0.0) if prefix else 0.0
             if took >= limit_s:
