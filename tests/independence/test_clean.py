@@ -15,7 +15,12 @@ def test_twenty_or_more_are_listed() -> None:
     assert len(CLEAN) >= 20
 
 
-@pytest.mark.parametrize("name", CLEAN)
+_SLOW = {"PneumoniaMNIST"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name for name in CLEAN]
+)
 def test_honest_rows_raise_no_alarm(name: str, shared_data: Path) -> None:
     data = CLEAN[name](shared_data)
     assert not data.independence.withheld

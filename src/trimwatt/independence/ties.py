@@ -133,7 +133,7 @@ def _repeated(tie: Tie, part: Array) -> Array:
     own = tie.labels * (TEST + 1) + part
     again = np.ones(len(part), dtype=bool)
     again[np.unique(own, return_index=True)[1]] = False
-    return again & (part != TRAIN)
+    return np.asarray(again & (part != TRAIN))
 
 
 def _enough(y: Array, classified: bool) -> bool:
