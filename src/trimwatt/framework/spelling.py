@@ -19,7 +19,8 @@ def in_form_of(known: Sequence[Any], classes: Sequence[Any]) -> list[Any] | None
     for spelled in (_exactly, _as_number, _as_word):
         own = {spelled(label): label for label in classes}
         wanted = [spelled(label) for label in known]
-        if len(own) == len(classes) and len(set(wanted)) == len(wanted) and set(wanted) & set(own):
+        merged = len(own) < len(classes) or len(set(wanted)) < len(set(map(_exactly, known)))
+        if not merged and set(wanted) & set(own):
             return [own.get(word, label) for word, label in zip(wanted, known, strict=True)]
     return None
 
