@@ -29,7 +29,8 @@ from trimwatt.framework.classes import Matched, describe_missing, from_names, ma
 def test_columns_find_their_class(
     width: int, classes: Any, told: Any, own: Any, answers: tuple[Any, ...], columns: tuple[int, ...] | None
 ) -> None:
-    assert match(width, classes, told, own) == Matched(answers, columns)
+    found = match(width, classes, told, own)
+    assert (found.answers, found.columns) == (answers, columns)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_what_a_reader_must_know_is_said() -> None:
     assert describe_missing(Matched(("a", "b"), None), ("a", "b")) == ()
     (beyond,) = describe_missing(match(5, (1, 3)), (1, 3))
     assert "answers 5 classes, of which the data hold 2 (1, 3)" in beyond and "an answer such as 0" in beyond
+    (numbered,) = describe_missing(match(2, (0, 1), None, ("no", "yes")), (0, 1))
+    assert "its classes as 'no', 'yes': the data's 0, 1 were taken as the numbers of its outputs" in numbered
     (unknown,) = describe_missing(match(2, ("a", "b", "c"), None, ("a", "c")), ("a", "b", "c"))
     assert unknown == "the model has no output for 'b': it is wrong on each of their rows"
 

@@ -52,6 +52,13 @@ def test_another_runtime_is_opened_by_trimwatt() -> None:
     assert "tw.load" in code
 
 
+def test_columns_as_a_given_model_had_them_are_cast_by_trimwatt() -> None:
+    columns = [{"name": "age", "dtype": "int64"}, {"name": "work", "dtype": "category"}]
+    (code,) = blocks(cards.card(samples.sample(), manifest(input={**NAMED, "stored": True, "columns": columns})))
+    ast.parse(code)
+    assert "tw.load" in code
+
+
 def test_names_are_no_markup() -> None:
     card = cards.card(samples.hostile(), manifest(recipe=[{"technique": samples.HOSTILE, "x": "```"}]))
     assert not re.search(r"(?<!\\)<script", card)

@@ -21,11 +21,13 @@ _SAY = "say which class each output stands for: --classes FILE, one name per lin
 @dataclass(frozen=True)
 class Matched:
     """answers: every label the model can give, those of the data first. columns: for each output column its place in
-    `answers`, None for 0..k-1 in order.
+    `answers`, None for 0..k-1 in order. numbered: the model's own names, where the data's labels were taken as numbers
+    of its outputs instead.
     """
 
     answers: Labels
     columns: tuple[int, ...] | None
+    numbered: Labels | None = None
 
 
 def match(width: int, classes: Labels, told: Labels | None = None, own: Labels | None = None) -> Matched:
@@ -45,8 +47,9 @@ def match(width: int, classes: Labels, told: Labels | None = None, own: Labels |
             found = None if _in_range(known, range(len(classes))) else found
         if found is None and _in_range(known, range(len(classes))):
             found = [classes[code] for code in known]
-        if found is None and not _are_indices(known):
-            found = _by_index(width, classes)
+        by_number = None if found is not None or _are_indices(known) else _by_index(width, classes)
+        if by_number is not None:
+            return replace(_matched(by_number, classes), numbered=known)
         if found is not None:
             return _matched(found, classes)
         if told is not None or width != len(classes) or own is not None:
@@ -142,6 +145,11 @@ def column_of_code(workload: Workload) -> Array:
 def describe_missing(found: Matched, classes: Labels) -> tuple[str, ...]:
     """What a reader must know where model and data do not have the same classes."""
     notes = []
+    if found.numbered is not None:
+        notes.append(
+            f"the model knows its classes as {_few(found.numbered)}: the data's {_few(classes)} were taken as the "
+            "numbers of its outputs, from 0; where they are not, name them with --classes FILE (classes= in Python)"
+        )
     beyond = found.answers[len(classes) :]
     if beyond:
         notes.append(

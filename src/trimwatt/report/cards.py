@@ -77,7 +77,9 @@ def _energy(study: dict[str, Any], trial: dict[str, Any]) -> str:
 def _run(manifest: Manifest) -> str:
     lines = ["## Run it", "", "```", "trimwatt predict . DATA -o predictions.csv", "```"]
     model = next((name for name in manifest["files"] if str(name).endswith(".onnx")), None)
-    if manifest["runtime"] == "onnxruntime" and model:
+    # columns as a given model had them are cast to the graph's types by trimwatt
+    plain = not (manifest["input"].get("named") and manifest["input"].get("stored"))
+    if manifest["runtime"] == "onnxruntime" and model and plain:
         lines += ["", "or without trimwatt, by onnxruntime and numpy alone:", "", "```python", *_onnx(model, manifest)]
         lines.append("```")
     elif str(manifest["runtime"]).startswith("openvino") and model and not manifest["input"].get("named"):
