@@ -120,7 +120,8 @@ class Independence:
     kinds: what ties judged rows to training rows: "twins", "group", "time" or "seen" (a model that came fitted may have
     seen every row). rows: how many judged rows are tied. columns: those that say so. reason, remedy: for the verdict.
     val, test: True for rows that are not tied `(n,)`; None where none is. withheld: too few such rows are left to judge
-    by, so that nothing can be proven here. examined: whether ties were looked for.
+    by, so that nothing can be proven here. examined: whether ties were looked for. not_examined: what was not looked
+    for, and why.
     """
 
     kinds: tuple[str, ...] = ()
@@ -132,6 +133,7 @@ class Independence:
     test: Array | None = None
     withheld: bool = False
     examined: bool = False
+    not_examined: tuple[str, ...] = ()
 
 
 def plain(rows: Rows, view: View | None) -> Rows:

@@ -64,6 +64,13 @@ def test_nothing_is_proven_where_rows_are_withheld_not_even_of_the_baseline() ->
     assert bench.judge(rows, rows.y, rows.y).floor_test == "not_disproven"
 
 
+@pytest.mark.parametrize(("free", "grade"), [(24, "not_disproven"), (200, "proven")])
+def test_the_baseline_is_not_proven_by_a_few_rows_that_are_left(free: int, grade: str) -> None:
+    rows, left = _bench().workload.rows.val, np.arange(400) < free
+    found = _bench().judge(rows, rows.y, rows.y, left)
+    assert (found.floor_test, found.withheld, found.meets) == (grade, grade != "proven", True)
+
+
 def test_what_fails_still_fails() -> None:
     bench = _bench(SEEN)
     rows = bench.workload.rows.val
@@ -108,6 +115,33 @@ def test_what_is_withheld_ends_with_0_or_under_strict_with_4(
     assert summary.exit_code(found, Options(strict=strict), []) == code
 
 
+@pytest.mark.parametrize("ties", [SEEN, FREE])
+def test_strict_says_what_meets_the_floor_by_its_estimate_alone(
+    ties: Independence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor, small = replace(_trial("base", 1.0), meets_floor=False, floor_test="failed"), _trial("small", 0.1)
+    monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: None)
+    found, options = Found(poor, 0.89), Options(strict=True)
+    settle.decide(_engine([poor, small], ties, options), found)
+    said = verdict.sentence(found, options, recommend.PayBack(None, None), ties)
+    assert summary.exit_code(found, options, [poor, small]) == 4 and found.independent is not ties.withheld
+    assert "small meets the floor by estimate" in said and "Nothing that was tried meets" not in said
+    assert (f", not independently confirmed: {ties.reason} (to have it confirmed, {ties.remedy})" in said) is (
+        ties.withheld
+    )
+    study = {"trials": [], "verdict": said, "exit_code": 4, "independence": summary.independence(_rows(ties))}
+    assert _facts.headline(study) == "Nothing tried is proven to meet the floor"
+    assert (("bad", "not independently confirmed") in _facts.badges(study)) is ties.withheld
+
+
+def test_nothing_that_meets_the_floor_still_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    poor = replace(_trial("base", 1.0), meets_floor=False, floor_test="failed")
+    monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: None)
+    found, options = Found(poor, 0.89), Options(strict=True)
+    settle.decide(_engine([poor], SEEN, options), found)
+    assert summary.exit_code(found, options, [poor]) == 1 and not found.independent
+
+
 def test_test_rows_that_alone_are_independent_must_agree() -> None:
     found = _found(_trial("small", 0.1))
     settle._confirm_by(
@@ -121,11 +155,18 @@ def test_test_rows_that_alone_are_independent_must_agree() -> None:
 
 def test_study_json_says_what_ties_the_rows() -> None:
     rows = _bench(replace(SEEN, columns=("who",))).workload.rows
-    said = summary.independence(rows, _found(_trial("small", 0.1), independent=False))
+    said = summary.independence(rows)  # whatever was recommended, or nothing
     assert {key: said[key] for key in ("status", "kinds", "rows", "columns")} == {
         "status": "withheld", "kinds": ["twins"], "rows": 40, "columns": ["who"],
     }  # fmt: skip
-    assert summary.independence(_bench().workload.rows, _found(_trial("small", 0.1)))["status"] == "independent"
+    assert summary.independence(_rows(FREE))["status"] == "independent"
+    assert summary.independence(_rows(FREE), confirmed=False)["status"] == "withheld"
+
+
+def test_a_study_that_is_stopped_says_it_too() -> None:
+    meter = SimpleNamespace(name="none", origin="estimated")
+    said = summary.opening(_bench(SEEN).workload, Options(), meter)["independence"]  # type: ignore[arg-type]
+    assert (said["status"], said["rows"]) == ("withheld", 40)
 
 
 def test_report_and_card_say_it() -> None:
@@ -159,15 +200,22 @@ def test_a_fitted_model_may_have_seen_rows_that_name_no_split(split: bool, fitte
     assert bool([w for w in data.warnings if "may have seen them all" in w]) is seen
 
 
+def _rows(independence: Independence) -> Data:
+    return _bench(independence).workload.rows
+
+
+def _engine(trials: list[Trial], independence: Independence, options: Options) -> Any:
+    return SimpleNamespace(
+        trials=trials, openable=lambda: {trial.id for trial in trials}, options=options,
+        workload=_bench(independence).workload, keep_pending=lambda: None,
+    )  # fmt: skip
+
+
 def test_strict_keeps_the_baseline_where_nothing_can_be_proven(monkeypatch: pytest.MonkeyPatch) -> None:
     baseline = _trial("base", 1.0)
     asked: list[list[Trial]] = []
     monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: asked.append(pool))
-    engine = SimpleNamespace(
-        trials=[baseline, _trial("small", 0.1)], openable=lambda: {"base", "small"}, options=Options(strict=True),
-        workload=_bench(SEEN).workload, keep_pending=lambda: None,
-    )  # fmt: skip
-    settle.decide(engine, Found(baseline, 0.89))  # type: ignore[arg-type]
+    settle.decide(_engine([baseline, _trial("small", 0.1)], SEEN, Options(strict=True)), Found(baseline, 0.89))
     assert asked == [[baseline]]
 
 

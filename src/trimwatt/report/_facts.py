@@ -13,6 +13,8 @@ Study = dict[str, Any]
 def headline(study: Study) -> str:
     """The answer in a few words."""
     chosen = _study.recommended(study)
+    if chosen is None and study.get("exit_code") == 4:
+        return "Nothing tried is proven to meet the floor"
     if chosen is None:
         return "Nothing tried meets the floor" if study.get("verdict") else "No verdict yet"
     if chosen["id"] == study.get("baseline"):
@@ -30,7 +32,7 @@ def badges(study: Study) -> list[tuple[str, str]]:
         found.append(
             ("good", "confirmed on test rows") if study["confirmed"] else ("bad", "not confirmed on test rows")
         )
-    if chosen and _study.withheld(study):
+    if (chosen or study.get("exit_code") == 4) and _study.withheld(study):
         found.append(("bad", "not independently confirmed"))
     if chosen and (grade := _text.grade(chosen)):
         found.append(("good" if grade == "proven" else "plain", f"floor {grade}"))

@@ -43,7 +43,8 @@ class Found:
     confirmed: None until the test rows were asked, and where they are not independent. independent: False where the
     grade of the recommended one rests on rows that are tied to training rows. safest: where the recommended one is not
     proven to meet the floor, the cheapest that is. boldest: where it is, the cheapest that meets the floor by its
-    estimate alone. as_data: where the recommended one needs trust to be opened, the cheapest that does not.
+    estimate alone. by_estimate: where nothing is recommended, as strict wants proof, the cheapest that meets it by its
+    estimate. as_data: where the recommended one needs trust to be opened, the cheapest that does not.
     """
 
     baseline: Trial
@@ -51,6 +52,7 @@ class Found:
     recommended: Trial | None = None
     safest: Trial | None = None
     boldest: Trial | None = None
+    by_estimate: Trial | None = None
     as_data: Trial | None = None
     confirmed: bool | None = None
     independent: bool = True

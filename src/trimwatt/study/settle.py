@@ -18,15 +18,16 @@ def decide(engine: Engine, found: Found) -> None:
     """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
     there = [t for t in engine.trials if t.id in engine.openable()]
     pool, all_that_meet = recommend.eligible(there, engine.options), recommend.acceptable(there, engine.options)
-    if not pool and engine.options.strict and engine.workload.rows.independence.withheld:
-        # nothing can be proven on these rows, which is no reason to leave the baseline
+    if not pool and engine.options.strict:
+        # nothing is proven on these rows, which is no reason to leave a baseline that meets the floor on them
         pool = [trial for trial in all_that_meet if trial.id == found.baseline.id]
     _decide(engine, found, pool)
     kept = found.recommended is not None and found.recommended.id == found.baseline.id
     if kept and not engine.options.strict and len(all_that_meet) > len(pool):
         # what was proven saved nothing after all
         _decide(engine, found, all_that_meet)
-    found.independent = found.recommended is None or not _rests_on_ties(engine, found.recommended)
+    found.by_estimate = all_that_meet[0] if all_that_meet and found.recommended is None else None
+    found.independent = not _rests_on_ties(engine, found.recommended or found.by_estimate)
     found.safest = recommend.cheapest_proven(pool, found.recommended)
     found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
     found.as_data = recommend.cheapest_as_data([*pool, *all_that_meet], found.recommended, found.baseline.id)
@@ -34,9 +35,9 @@ def decide(engine: Engine, found: Found) -> None:
     engine.keep_pending()
 
 
-def _rests_on_ties(engine: Engine, chosen: Trial) -> bool:
-    """Whether what is said of it needs rows that are tied to training rows."""
-    return engine.workload.rows.independence.withheld or chosen.withheld
+def _rests_on_ties(engine: Engine, chosen: Trial | None) -> bool:
+    """Whether what is said of it, or of all where none is chosen, needs rows that are tied to training rows."""
+    return engine.workload.rows.independence.withheld or (chosen is not None and chosen.withheld)
 
 
 def _note_columns(engine: Engine, found: Found) -> None:

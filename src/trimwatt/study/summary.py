@@ -28,7 +28,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "self_test": test and test.to_dict(),
         "baseline": found.baseline.id,
         "recommended": chosen and chosen.id,
-        "independence": independence(base.rows, found),
+        "independence": independence(base.rows, found.independent),
         "safest": found.safest and found.safest.id,
         "boldest": found.boldest and found.boldest.id,
         "as_data": found.as_data and found.as_data.id,
@@ -75,6 +75,7 @@ def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
         "scenario": base.scenario.to_dict(),
         "budget": {"amount": options.budget.amount, "unit": options.budget.kind},
         "data": described(base.rows),
+        "independence": independence(base.rows),
         "host": host.facts(options.seed),
         "meter": {"name": meter.name, "origin": meter.origin, "about": _about(meter)},
     }
@@ -82,7 +83,9 @@ def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
 
 def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
     """0 ok; 1 nothing meets the floor or the test rows disagree; 4 under strict, when better evidence was wanted."""
-    if found.recommended is None or found.confirmed is False:
+    if found.recommended is None:
+        return 1 if found.by_estimate is None else 4
+    if found.confirmed is False:
         return 1
     if options.strict and not found.independent:
         return 4
@@ -90,15 +93,19 @@ def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
     return 4 if options.strict and found.recommended.id == found.baseline.id and unproven else 0
 
 
-def independence(rows: Data, found: Found) -> dict[str, Any]:
-    """Whether the grades rest on independent rows, and what ties the others: kinds, number of judged rows, columns."""
+def independence(rows: Data, confirmed: bool = True) -> dict[str, Any]:
+    """Whether the grades rest on independent rows, and what ties the others: kinds, number of judged rows, columns.
+
+    confirmed: whether what was found stands on the rows that are free of ties alone.
+    """
     ties = rows.independence
     return {
-        "status": "independent" if found.independent else "withheld",
+        "status": "independent" if confirmed and not ties.withheld else "withheld",
         "kinds": list(ties.kinds),
         "rows": ties.rows,
         "columns": list(ties.columns),
         "reason": ties.reason or None,
+        "not_examined": list(ties.not_examined),
     }
 
 

@@ -14,15 +14,27 @@ from trimwatt.workload import Independence, Workload
 def sentence(found: Found, options: Options, pay: PayBack, ties: Independence) -> str:
     """What to use, why, how sure, and when it pays back."""
     chosen, baseline = found.recommended, found.baseline
+    if chosen is None and found.by_estimate is not None:
+        return _by_estimate(found, found.by_estimate, options, ties)
     if chosen is None:
         return f"Nothing that was tried meets the floor of {_number(found.floor, baseline)}{_within(options)}."
     if chosen.id == baseline.id:
-        what = "nothing proven to meet the floor" if found.boldest else "nothing that meets the floor"
+        what = "nothing proven to meet the floor" if found.boldest or options.strict else "nothing that meets the floor"
         doubt = "" if found.independent else f"; {_not_independent(ties)}"
         return f"Keep the baseline, {baseline.name}: {what} was shown to take less{doubt}."
     sure = _confirmed(found) if found.independent else _not_independent(ties)
     parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor), sure]
     return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen) + _trust(found)
+
+
+def _by_estimate(found: Found, best: Trial, options: Options, ties: Independence) -> str:
+    """What strict holds back: it meets the floor, but these rows do not prove it."""
+    sure = "" if found.independent else f", {_not_independent(ties)}"
+    return (
+        f"Nothing that was tried is proven to meet the floor of {_number(found.floor, found.baseline)}"
+        f"{_within(options)}, as --strict asks; {best.name} meets the floor by estimate{sure}; "
+        f"{_saving(best)}; {_quality(best, found.floor)}."
+    )
 
 
 def _trust(found: Found) -> str:
