@@ -169,3 +169,24 @@ def test_columns_that_float32_changes_are_named() -> None:
         data, _ = load((frame[::-1], Y), as_stored=stored)
         (warning,) = [w for w in data.warnings if "float32" in w]
         assert warning.startswith("column 'ts': ") and "60 distinct ones become 1;" in warning
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Categorical(["u", "v"] * (ROWS // 2)), pd.Categorical([3, 4] * (ROWS // 2)),
+        pd.Series(["u", "v"] * (ROWS // 2)).values, pd.array(["u", "v"] * (ROWS // 2), dtype="string"),
+        pd.array([0, 1] * (ROWS // 2), dtype="Int64"), pd.array([False, True] * (ROWS // 2), dtype="boolean"),
+        pd.Series([0, 1] * (ROWS // 2)).array, pd.Index(["u", "v"] * (ROWS // 2)),
+    ],
+    ids=lambda values: f"{type(values).__name__}-{values.dtype}",
+)  # fmt: skip
+def test_a_bare_array_of_pandas_is_a_target_and_a_column_as_its_series_is(values: Any) -> None:
+    frame = pd.DataFrame({"a": np.arange(ROWS)})
+    for rows in (frame, frame.to_numpy(), {"a": np.arange(ROWS), "c": values}):
+        data, _ = load((rows, values), as_stored=True)
+        assert data.classes == load((rows, pd.Series(values)), as_stored=True)[0].classes
+    wanted = pd.DataFrame({"a": np.arange(ROWS), "c": values})
+    again = rows_for_prediction({"a": np.arange(ROWS), "c": values}, describe(data))
+    pd.testing.assert_frame_equal(to_frame(again), wanted)  # type: ignore[arg-type]
+    assert {str(column.dtype) for column in data.train.x.values()} == set(map(str, wanted.dtypes))  # type: ignore[union-attr]

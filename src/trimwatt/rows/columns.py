@@ -11,6 +11,8 @@ from trimwatt.errors import InputError
 from trimwatt.rows import cells
 from trimwatt.workload import Array, unmasked
 
+# pandas' names for the type of its wrapper around a numpy array
+_NUMPY_INSIDE = ("NumpyEADtype", "PandasDtype")
 _ALLOWED = "numbers, text, booleans and dates are allowed; convert it"
 
 
@@ -118,9 +120,14 @@ def _nullable(table: Any) -> Any:
     return lambda kind: own.get(str(kind)) if str(kind) in gaps else None
 
 
-def stored(series: Any) -> Any:
-    """The column in a pandas series: a numpy array where it is one inside, else pandas' own; not copied."""
-    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
+def stored(values: Any) -> Any:
+    """The column in a series, index or array of pandas: a numpy array where it is one inside, else pandas' own.
+
+    Nothing is copied.
+    """
+    if isinstance(values.dtype, np.dtype) or type(values.dtype).__name__ in _NUMPY_INSIDE:
+        return values.to_numpy()
+    return getattr(values, "array", values)  # what `series.values` gives is often the array itself
 
 
 def single(values: Array) -> tuple[Array, int]:

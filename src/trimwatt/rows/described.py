@@ -103,7 +103,8 @@ def table(rows: Any, described: Mapping[str, Any], name: str = "rows") -> Stored
 
 
 def _given(column: Any, described: Mapping[str, Any]) -> Any:
-    if hasattr(column, "iloc"):
+    column = columns.as_pandas(column) if columns.library_of(column) else column
+    if any(kind.__module__.startswith("pandas.") for kind in type(column).__mro__):
         return columns.stored(column)
     column = column if hasattr(column, "dtype") else _array(column)
     return restore(column, described) if column.dtype == object or column.dtype.kind in "U" else column
