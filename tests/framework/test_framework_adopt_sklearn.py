@@ -47,6 +47,27 @@ def test_it_is_fitted_on_labels_on_codes_or_not_at_all(classes: tuple[Any, ...],
     assert adopted.form == "sklearn" and adopted.outputs == "probabilities"
     assert _accuracy(adopted) > 0.9
     assert hasattr(model, "classes_") == (on != "nothing")
+    codes = [note for note in adopted.rows.warnings if "these were taken as the numbers of the data's" in note]
+    assert len(codes) == (on == "codes")
+
+
+@pytest.mark.parametrize(
+    ("data_knows", "model_knows"), [((1, 2, 3), (0, 1, 2)), ((0, 1, 5), (0, 1, 2)), ((1, 2), (0, 1))]
+)
+def test_whole_number_labels_that_overlap_are_the_same_classes(data_knows: Any, model_knows: Any) -> None:
+    digits = samples.digits(rows=900).rows
+    named = {name: getattr(digits, name) for name in ("train", "val", "test")}
+    seen = np.isin(digits.train.y, model_knows)
+    model = LogisticRegression(max_iter=200).fit(digits.train.x[seen], digits.train.y[seen])
+    kept = {name: part.take(np.flatnonzero(np.isin(part.y, data_knows))) for name, part in named.items()}
+    parts = {name: replace(part, y=np.searchsorted(data_knows, part.y)) for name, part in kept.items()}
+    base = samples.digits(rows=900)
+    work = replace(base, data=replace(digits, classes=data_knows, **parts), decide=None, model=model)
+    adopted = sklearn.adopt(work)
+    x = adopted.rows.val.x
+    assert sklearn.labels(adopted, x).tolist() == model.predict(x).tolist()
+    assert any("labels of both were taken as the same class" in note for note in adopted.rows.warnings)
+    assert any("the model has no output for" in note for note in adopted.rows.warnings)
 
 
 def test_a_class_that_the_model_never_saw_gets_no_probability() -> None:

@@ -77,6 +77,30 @@ def test_labels_beside_the_scores_say_which_index_is_which() -> None:
     _check(adopt(_work(range(20), model=_model(beside))), range(20))
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("alone", [False, True])
+def test_labels_that_overlap_are_names_unless_the_rows_say_codes(first: int, alone: bool) -> None:
+    """The model answers 0, 1 and 2; from column 1 on these are the codes of the data's classes 1, 2 and 3."""
+    columns = numpy_helper.from_array(_W[:, first : first + 3], "w")
+    nodes = [
+        helper.make_node("MatMul", ["rows", "w"], ["logits"]), helper.make_node("Softmax", ["logits"], ["shares"]),
+        helper.make_node("ArgMax", ["shares"], ["label"], axis=1, keepdims=0),
+    ]  # fmt: skip
+    outputs = [helper.make_tensor_value_info("label", 7, ["n"])]
+    outputs += [] if alone else [helper.make_tensor_value_info("shares", 1, ["n", 3])]
+    given = [helper.make_tensor_value_info("rows", 1, ["n", 8])]
+    graph = helper.make_graph(nodes, "g", given, outputs, [columns])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    own = (_ALL @ _W[:, :4]).argmax(1)
+    rows = _ALL[own > 0]
+    split = Split(rows, own[own > 0] - 1)
+    data = Data(split, split, split, classes=(1, 2, 3))
+    adopted = adopt(Workload(data, metric=metric.get("accuracy"), model=model.SerializeToString()))
+    said = (rows @ _W[:, first : first + 3]).argmax(1) + first
+    assert adopted.decide is not None
+    assert adopted.decide.labels(scores(adopted, rows)).tolist() == said.tolist()
+
+
 def test_an_answer_beyond_the_data_is_wrong_by_every_metric() -> None:
     base = adopt(_work(range(20)))
     x, y = base.rows.val.x, base.rows.val.y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,43 +15,58 @@ from trimwatt.framework.spelling import in_form_of
 from trimwatt.workload import Array, Decide, Told, Workload
 
 Labels = tuple[Any, ...]
+# for labelled rows the output column that the model answers and the code of the true class, (n,) each
+Evidence = Callable[[], tuple[Array, Array] | None]
 _SAY = "say which class each output stands for: --classes FILE, one name per line (classes= in Python)"
+# standard errors by which labelled rows must favour numbers of outputs over labels that are equal
+_SURE = 4.0
 
 
 @dataclass(frozen=True)
 class Matched:
     """answers: every label the model can give, those of the data first. columns: for each output column its place in
     `answers`, None for 0..k-1 in order. numbered: the model's own names, where the data's labels were taken as numbers
-    of its outputs instead.
+    of its outputs instead, or these names as numbers of the data's classes. shared: the model's own names, where only
+    some of them are labels of the data and they were taken by name although they may be such numbers.
     """
 
     answers: Labels
     columns: tuple[int, ...] | None
     numbered: Labels | None = None
+    shared: Labels | None = None
 
 
-def match(width: int, classes: Labels, told: Labels | None = None, own: Labels | None = None) -> Matched:
+def match(
+    width: int,
+    classes: Labels,
+    told: Labels | None = None,
+    own: Labels | None = None,
+    evidence: Evidence | None = None,
+) -> Matched:
     """The classes of a model of `width` output columns on data of `classes`.
 
     told: the class of each column as the user says it, own: as the model says it. Without either, as many columns as
-    classes are the classes in order, and of more columns whole-number labels are the indices. Raises InputError where
-    the columns cannot be told.
+    classes are the classes in order, and of more columns whole-number labels are the indices. Own labels that are
+    labels of the data are these; they are numbers of classes only where none is, or where labelled rows (`evidence`)
+    clearly say so. Raises InputError where the columns cannot be told.
     """
     if told is not None and len(told) != width:
         raise InputError(f"classes names {len(told)} outputs, the model has {width} output columns; give one name each")
     known = told if told is not None else own
     if known is not None and len(known) == width:
         found = _by_name(known, classes)
-        if found is not None and not (set(found) <= set(classes) or set(classes) <= set(found)) and told is None:
-            # a few labels in common may be chance where the model was fitted on codes
-            found = None if _in_range(known, range(len(classes))) else found
-        if found is None and _in_range(known, range(len(classes))):
-            found = [classes[code] for code in known]
-        by_number = None if found is not None or _are_indices(known) else _by_index(width, classes)
-        if by_number is not None:
-            return replace(_matched(by_number, classes), numbered=known)
+        numbers = [classes[code] for code in known] if _in_range(known, range(len(classes))) else None
+        if found is None and numbers is None and not _are_indices(known):
+            numbers = _by_index(width, classes)
+        if numbers is not None and told is None and _shares_some(found, classes):
+            if favour_numbers(known, found or [], classes, evidence):
+                found = None
+            else:
+                return replace(_matched(found or [], classes), shared=known)
         if found is not None:
             return _matched(found, classes)
+        if numbers is not None:
+            return replace(_matched(numbers, classes), numbered=known)
         if told is not None or width != len(classes) or own is not None:
             whose = "classes names" if told is not None else "the model knows classes"
             raise InputError(
@@ -74,6 +89,24 @@ def _by_name(known: Labels, classes: Labels) -> list[Any] | None:
         return None
     own = dict(zip(names, found, strict=True))
     return [own[label] for label in known]
+
+
+def _shares_some(found: Sequence[Any] | None, classes: Labels) -> bool:
+    """Whether model and data share labels, and each has others of its own."""
+    return found is not None and not (set(found) <= set(classes) or set(classes) <= set(found))
+
+
+def favour_numbers(known: Labels, found: Sequence[Any], classes: Labels, evidence: Evidence | None) -> bool:
+    """Whether labelled rows agree clearly better with `known` as codes of the classes than with them as labels."""
+    seen = evidence() if evidence is not None else None
+    if seen is None:
+        return False
+    columns, truth = seen
+    code_of = {label: code for code, label in enumerate(classes)}
+    by_name = np.array([code_of.get(label, -1) for label in found])[columns]
+    by_number = np.array(known, dtype=np.int64)[columns]
+    gain = (by_number == truth).astype(float) - (by_name == truth)
+    return bool(gain.sum() > _SURE * np.sqrt((gain**2).sum()))
 
 
 def _by_index(width: int, classes: Labels) -> list[Any] | None:
@@ -118,17 +151,20 @@ def _alike(others: Iterable[Any], classes: Labels) -> list[Any]:
     return [str(label) for label in others] if isinstance(classes[0], str) else list(others)
 
 
-def assign(workload: Workload, width: int, told: Told, own: Labels | None = None) -> Workload:
+def assign(
+    workload: Workload, width: int, told: Told, own: Labels | None = None, evidence: Evidence | None = None
+) -> Workload:
     """The workload with the class of each of `width` output columns; own: as the model itself lists them.
 
-    One column is the score of the second of two classes. Raises InputError where the classes cannot be told.
+    evidence: what it answers to labelled rows, asked for only where its own labels can be read in two ways. One column
+    is the score of the second of two classes. Raises InputError where the classes cannot be told.
     """
     named = workload.rows.classes or ()
     if workload.class_columns is not None and told.classes is None:
         if width != len(workload.class_columns) and not (width == 1 and len(named) == 2):
             raise InputError(f"the model gives {width} columns, class_columns names {len(workload.class_columns)}")
         return replace(workload, decide=workload.decide or Decide(named))
-    found = match(2 if width == 1 and len(named) == 2 else width, named, told.classes, own)
+    found = match(2 if width == 1 and len(named) == 2 else width, named, told.classes, own, evidence)
     decide = replace(workload.decide or Decide(named), classes=found.answers)
     notes = describe_missing(found, named)
     data = replace(workload.rows, warnings=(*workload.rows.warnings, *notes))
@@ -142,13 +178,27 @@ def column_of_code(workload: Workload) -> Array:
     return np.array([of.get(code, -1) for code in range(len(workload.rows.classes or ()))])
 
 
+def answered(scores: Array, codes: Array) -> tuple[Array, Array] | None:
+    """The column of the highest score of each row, and its class code; None for one column, which needs a limit."""
+    return (scores.argmax(axis=1), codes) if scores.ndim == 2 and scores.shape[1] > 1 else None
+
+
 def describe_missing(found: Matched, classes: Labels) -> tuple[str, ...]:
     """What a reader must know where model and data do not have the same classes."""
     notes = []
     if found.numbered is not None:
+        own, theirs = _few(found.numbered), f"the data's {_few(classes)}"
+        codes = _are_indices(found.numbered)
+        taken = f"these were taken as the numbers of {theirs}" if codes else f"{theirs} were taken as the numbers of"
         notes.append(
-            f"the model knows its classes as {_few(found.numbered)}: the data's {_few(classes)} were taken as the "
-            "numbers of its outputs, from 0; where they are not, name them with --classes FILE (classes= in Python)"
+            f"the model knows its classes as {own}: {taken}{'' if codes else ' its outputs'}, from 0; where they are "
+            "not, name them with --classes FILE (classes= in Python)"
+        )
+    if found.shared is not None:
+        notes.append(
+            f"the model knows its classes as {_few(found.shared)}, the data have {_few(classes)}: labels of both were "
+            "taken as the same class; where the model's are the numbers of the data's classes, from 0, name them with "
+            "--classes FILE (classes= in Python)"
         )
     beyond = found.answers[len(classes) :]
     if beyond:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ _SAY = "say --outputs logits or --outputs probabilities (outputs= in Python)"
 _FACTORS = (-1000.0, -30.0, -3.0, 3.0, 30.0, 1000.0)
 
 
-def choose_rows(data: Data, most: float) -> tuple[Rows, Array]:
+def choose_rows(data: Data, most: float = math.inf) -> tuple[Rows, Array]:
     """Up to 2,000 rows of training and validation, or `most` where that is less but 64 or more, with their targets."""
     each = int(min(_ROWS, max(_STRETCHED_ROWS, most))) // 2
     parts = [split.sample(each, seed=0) for split in (data.train, data.val)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed, TrimwattError
 from trimwatt.framework import classes as class_lists
-from trimwatt.framework import decision
+from trimwatt.framework import decision, meaning
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import own_frame
 from trimwatt.rows.columns import kind_of
@@ -117,9 +119,20 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     else:
         known = tuple(decision.known_classes(estimator, classes))
         own, width = known if getattr(estimator, "classes_", None) is not None else None, len(known)
-        named = class_lists.assign(replace(workload, class_columns=None), width, told, own)
+        evidence = partial(_answered, replace(workload, model=estimator), known)
+        named = class_lists.assign(replace(workload, class_columns=None), width, told, own, evidence)
         adopted = replace(named, model=estimator, form="sklearn", outputs=_outputs(estimator))
     return _tried(adopted)
+
+
+def _answered(workload: Workload, known: Sequence[Any]) -> tuple[Array, Array] | None:
+    """For rows of training and validation the place in `known` of the estimator's own label, and the class code."""
+    rows, codes = meaning.choose_rows(workload.rows)
+    try:
+        predicted = workload.model.predict(given(workload, rows))
+        return decision.codes_of(predicted, list(known)), codes
+    except Exception:  # an estimator may raise anything; that it cannot answer is said where it is tried
+        return None
 
 
 def _outputs(estimator: Any) -> Outputs:

@@ -54,12 +54,12 @@ def _attribute_labels(node: Any) -> tuple[Any, ...] | None:
 
 def choose(
     model: Any, answers: dict[str, Array], classes: tuple[Any, ...], zipped: tuple[Any, ...] | None,
-    told: tuple[Any, ...] | None = None,
+    told: tuple[Any, ...] | None = None, codes: Array | None = None,
 ) -> Choice:  # fmt: skip
     """The output that can be the scores of a classifier; raises InputError where there is none.
 
     answers: each output for the same rows. classes: of the data. zipped: labels that the model gave its columns. told:
-    as the user gave them.
+    as the user gave them. codes: the class codes of the rows.
     """
     own = told or zipped or next((found for node in model.graph.node if (found := _attribute_labels(node))), None)
     own = own or _from_metadata(model, answers)
@@ -69,17 +69,17 @@ def choose(
     if not fitting and own is None:
         fitting = _wider(answers, width, named)
     if not fitting:
-        return _labels_alone(answers, classes, own)
+        return _labels_alone(answers, classes, own, codes)
     # of logits and probabilities of the same classes the probabilities are what the model means to answer
     best = next((name for name, array in fitting.items() if _adds_up(array)), next(iter(fitting)))
     if named is not None:
         seen = _clearly_named(fitting[best], named)
         if seen is None:
-            return _labels_alone(answers, classes, own)
+            return _labels_alone(answers, classes, own, codes)
         if own is not None and len(own) == width and any(own[column] != label for column, label in seen.items()):
             # the labels are what the model answers; its columns may stand in another order than its class list says
             if set(seen.values()) != set(own):
-                return _labels_alone(answers, classes, own)
+                return _labels_alone(answers, classes, own, codes)
             own = tuple(seen[column] for column in range(width))
     if own is None and named is not None:
         own = _seen(fitting[best], named, classes)
@@ -163,7 +163,7 @@ def _seen(scores: Array, named: Array, classes: tuple[Any, ...]) -> tuple[Any, .
     if len(found) == width:
         return tuple(found[column] for column in range(width))
     if all(label == column for column, label in found.items()):
-        return tuple(range(width)) if width != len(classes) else None
+        return tuple(range(width))
     if width == len(classes) and all(label == classes[column] for column, label in found.items()):
         return None
     raise InputError(
@@ -172,7 +172,9 @@ def _seen(scores: Array, named: Array, classes: tuple[Any, ...]) -> tuple[Any, .
     )
 
 
-def _labels_alone(answers: dict[str, Array], classes: tuple[Any, ...], own: tuple[Any, ...] | None) -> Choice:
+def _labels_alone(
+    answers: dict[str, Array], classes: tuple[Any, ...], own: tuple[Any, ...] | None, codes: Array | None
+) -> Choice:
     """Labels alone, as probabilities of 0 and 1."""
     n = max((len(array) for array in answers.values() if array.ndim), default=0)
     for name, array in answers.items():
@@ -182,6 +184,8 @@ def _labels_alone(answers: dict[str, Array], classes: tuple[Any, ...], own: tupl
         by_label = bool(set(said) & set(classes)) or bool(own and set(own) & set(classes))
         if not by_label and not set(said) <= set(range(len(classes))):
             raise InputError(f"the model answers {_few(tuple(dict.fromkeys(said)))}, the data have {_few(classes)}")
+        if by_label and _are_codes(said, classes, own, codes):
+            by_label = False
         beyond = sorted({*said, *(own or ())} - set(classes), key=str) if by_label else []
         known = (*classes, *beyond) if by_label else tuple(range(len(classes)))
         place = {label: column for column, label in enumerate(known)}
@@ -193,6 +197,14 @@ def _labels_alone(answers: dict[str, Array], classes: tuple[Any, ...], own: tupl
         f"no output of the model can be the scores of {k} classes: for {n} rows came {shapes}; wanted {wanted}, "
         "or more columns with --classes FILE"
     )
+
+
+def _are_codes(said: list[Any], classes: tuple[Any, ...], own: tuple[Any, ...] | None, codes: Array | None) -> bool:
+    """Whether the class codes of the rows agree clearly better with labels as codes than with them as labels."""
+    numbers = tuple(range(len(classes)))
+    if codes is None or not {*said, *(own or ())} <= set(numbers) or set(numbers) == set(classes):
+        return False
+    return known_classes.favour_numbers(numbers, numbers, classes, lambda: (np.asarray(said, dtype=np.int64), codes))
 
 
 def add_one_hot(model: Any, name: str, known: tuple[Any, ...]) -> str:

@@ -64,12 +64,12 @@ class _Asked:
 
 def _classifier(workload: Workload, model: Any, asked: _Asked, zipped: tuple[Any, ...] | None, told: Told) -> Workload:
     named = workload.rows.classes or ()
-    choice = _labels.choose(model, asked.answers, named, zipped, told.classes)
+    choice = _labels.choose(model, asked.answers, named, zipped, told.classes, asked.y)
     scores = asked.answers[choice.output] if choice.labels is None else choice.labels
     scores = scores.reshape(len(scores), -1)
     if not np.isfinite(scores).all():
         raise InputError(f"the model's output {choice.output!r} is NaN or infinite on the data's own rows")
-    workload = classes.assign(workload, scores.shape[1], told, choice.known)
+    workload = classes.assign(workload, scores.shape[1], told, choice.known, lambda: classes.answered(scores, asked.y))
     if choice.labels is not None:
         return _core(workload, model, _labels.add_one_hot(model, choice.output, choice.known or named), "probabilities")
 

@@ -165,7 +165,9 @@ def _classification(workload: Workload, raw: Array, y: Array, rows: Rows, told: 
     if raw.ndim > 2:
         raise InputError(f"classification needs one column a class, the model gives shape (n, {raw.shape[1:]})")
     raw = raw.reshape(len(raw), -1)
-    named = classes.assign(workload, raw.shape[1], told, _own_classes(workload.model, max(2, raw.shape[1])))
+    own = _own_classes(workload.model, max(2, raw.shape[1]))
+    trained = workload.trainer is None
+    named = classes.assign(workload, raw.shape[1], told, own, lambda: classes.answered(raw, y) if trained else None)
 
     def ask(some: Rows) -> Array:
         return _scores(workload, some).reshape(count(some), -1)
