@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,53 @@ def test_a_bare_array_of_pandas_is_a_target_and_a_column_as_its_series_is(values
     again = rows_for_prediction({"a": np.arange(ROWS), "c": values}, describe(data))
     pd.testing.assert_frame_equal(to_frame(again), wanted)  # type: ignore[arg-type]
     assert {str(column.dtype) for column in data.train.x.values()} == set(map(str, wanted.dtypes))  # type: ignore[union-attr]
+
+
+CODES = ["007", "1e3", "10", "2.50", "True", "inf", "-0"]
+WORDED = [*CODES, "NA", "nan", "None", "null"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype"),
+    [
+        (CODES, object), (CODES, "str"), (CODES, "string"), (CODES, "category"), (CODES, "U5"),
+        ([*CODES, None], object), ([*CODES, np.nan], object), ([*CODES, None], "string"), ([*CODES, None], "category"),
+        (WORDED, object), ([*WORDED, None], "str"), ([*WORDED, ""], object), ([*WORDED, ""], "category"),
+        (["12", "7"], object), (["12", "7", None], "category"), (["True", "False"], "str"), (["", "NA"], "U5"),
+    ],
+)  # fmt: skip
+def test_text_of_training_is_left_as_a_file_for_prediction_writes_it(tmp_path: Path, cells: Any, dtype: Any) -> None:
+    many = [cells[i % len(cells)] for i in range(ROWS)]
+    column = np.array(many) if dtype == "U5" else pd.Series(many, dtype=dtype)
+    data, _ = load(({"c": column, "n": np.arange(ROWS) / 3}, Y), as_stored=True)
+    rows = to_frame(data.val.x)  # type: ignore[arg-type]
+    for some in (rows, rows[rows["c"].notna()].head(1), rows[rows["c"].isin(["10", "12", "True", "NA"])]):
+        some.to_csv(tmp_path / "t.csv", index=False)
+        found = to_frame(rows_for_prediction(tmp_path / "t.csv", json.loads(json.dumps(describe(data)))))
+        pd.testing.assert_frame_equal(found, some.reset_index(drop=True))  # type: ignore[arg-type]
+
+
+def test_what_one_cell_made_text_in_training_is_text_for_prediction(tmp_path: Path) -> None:
+    lines = [f"{'x' if i == 7 else f'{i:03d}' if i % 9 else 'NA'},{i / 7!r},{i % 2}" for i in range(ROWS)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["c,n,y", *lines]))
+    data, _ = load(path, target="y", as_stored=True)
+    path.write_text("\n".join(["c,n", *(line[:-2] for line in lines[8:])]))
+    wanted = pd.read_csv(path, dtype={"c": "str"})
+    found = to_frame(rows_for_prediction(path, describe(data)))  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(found, wanted)
+    assert found["c"].isna().sum() == 6  # every ninth
+
+
+def test_a_file_is_brought_to_the_types_and_labels_of_training(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            0: np.arange(ROWS), ("a", 1): np.linspace(0, 1, ROWS).astype(np.float32),
+            "o": pd.Series([True, False] * (ROWS // 2), dtype=object), "h": np.arange(ROWS).astype(np.float16) / 8,
+        }
+    )  # fmt: skip
+    data, _ = load((frame, Y), as_stored=True)
+    named = frame.set_axis([str(label) for label in frame], axis=1)
+    named.to_csv(tmp_path / "t.csv", index=False)
+    found = to_frame(rows_for_prediction(tmp_path / "t.csv", json.loads(json.dumps(describe(data)))))  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(found, frame)

@@ -28,36 +28,47 @@ _ADVICE = (
 def read(path: Path, as_text: frozenset[str] = frozenset(), as_stored: bool = False) -> Raw:
     """The columns of `path`: float64 where plainly numbers, else text as written; `as_text` names columns kept text.
 
-    as_stored: also as pandas would read them, which is what a given model was fitted on.
+    as_stored: also as pandas would read them, which is what a given model was fitted on; of `as_text` the very cells.
     Raises InputError for empty, binary, damaged or ragged files.
     """
     prefer = "\t" if ".tsv" in path.name.lower() else ","
     dialect, text = textfile.sniff(textfile.read_text(path), prefer)
     raw = _read(text, dialect, path, as_text)
-    return replace(raw, stored=_stored(text, dialect, raw)) if as_stored else raw
+    return replace(raw, stored=_stored(text, dialect, raw, as_text)) if as_stored else raw
 
 
-def _stored(text: str, dialect: textfile.Dialect, raw: Raw) -> dict[str, Any]:
-    """Columns as pandas would read them: whole numbers int64, text untouched; decimal commas are understood."""
+def _stored(text: str, dialect: textfile.Dialect, raw: Raw, as_text: frozenset[str]) -> dict[str, Any]:
+    """Columns as pandas would read them: whole numbers int64, text untouched; decimal commas are understood.
+
+    Those called as in `as_text` are their cells, none missing.
+    """
     exact = replace(dialect, skips_spaces=textfile.spaced(text, dialect))
-    found = _typed(text, exact, raw.name, frozenset())
+    found = _typed(text, exact, raw.name, frozenset(), as_text)
     if mixed := frozenset(label for label, column in found.items() if column is None):
         found |= {label: column for label, column in _typed(text, exact, raw.name, mixed).items() if label in mixed}
     if raw.decimal == ",":
-        texts = [label for label, column in found.items() if columns.kind_of(column) == "text"]
+        texts = [label for label, c in found.items() if label not in as_text and columns.kind_of(c) == "text"]
         meant = {label: understand(raw, label) for label in texts}
         found |= {label: m.values for label, m in meant.items() if m.spec and m.spec.get("decimal") == ","}
     return found
 
 
-def _typed(text: str, dialect: textfile.Dialect, name: str, as_text: frozenset[str]) -> dict[str, Any]:
-    """Columns in the types of their cells, None for one that is text in some chunks and not in others."""
+def _typed(
+    text: str, dialect: textfile.Dialect, name: str, as_text: frozenset[str], verbatim: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Columns in the types of their cells, None for one that is text in some chunks and not in others.
+
+    as_text: those that are text in any case; verbatim: those that are their cells, none of them missing.
+    """
     header, chunks, _ = _start(dialect.records(text), name)
     kept: list[list[Any]] = [[] for _ in header]
     for rows in chunks:
         for column, label, values in zip(kept, header, zip(*rows, strict=True), strict=True):
-            column.append(list(values) if label in as_text else typedcells.typed(values))
-    return {label: typedcells.joined(column) for label, column in zip(header, kept, strict=True)}
+            column.append(list(values) if label in as_text or label in verbatim else typedcells.typed(values))
+    return {
+        label: cells.text(itertools.chain(*column)) if label in verbatim else typedcells.joined(column)
+        for label, column in zip(header, kept, strict=True)
+    }
 
 
 def _read(text: str, dialect: textfile.Dialect, path: Path, as_text: frozenset[str]) -> Raw:

@@ -29,7 +29,7 @@ def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
     """
     x = data.train.x
     if isinstance(x, Stored):
-        return _describe_stored(x if read is None else x.only([name for name in x if name in read]), data.kind)
+        return _describe_stored(x if read is None else x.only([name for name in x if name in read]), data)
     if isinstance(x, dict):
         taken = {name: column for name, column in x.items() if read is None or name in read}
         columns = [{"name": name, "dtype": "string" if c.dtype == object else "float32"} for name, c in taken.items()]
@@ -39,14 +39,17 @@ def describe(data: Data, read: Collection[str] | None = None) -> dict[str, Any]:
     return {**about, "dtype": str(x.dtype), "derive": data.derive}
 
 
-def _describe_stored(rows: Stored, kind: str) -> dict[str, Any]:
-    about = [{"name": name, **described.describe(column)} for name, column in rows.items()]
+def _describe_stored(rows: Stored, data: Data) -> dict[str, Any]:
+    others = [part.x for part in (data.val, data.test) if isinstance(part.x, Stored)]
+    taken = [
+        {"name": name, **described.describe(column, *(other[name] for other in others))}
+        for name, column in rows.items()
+    ]
     labels: dict[str, Any] = {} if rows.library is None else {"library": rows.library}
     if rows.labels is not None:
         labels["labels"] = {name: label for name, label in rows.labels.items() if name in rows}
-    return {
-        "kind": kind, "named": True, "stored": True, "columns": about, "shape": [], "dtype": "", "derive": {}, **labels
-    }  # fmt: skip
+    about = {"kind": data.kind, "named": True, "stored": True, "columns": taken}
+    return {**about, "shape": [], "dtype": "", "derive": {}, **labels}
 
 
 def rows_for_prediction(source: Any, manifest_input: Mapping[str, Any]) -> Rows:
@@ -73,8 +76,12 @@ def _as_stored(source: Any, manifest_input: Mapping[str, Any]) -> Stored:
     columns_of = {c["name"]: c for c in manifest_input["columns"]}
     if not raw.typed:
         # a file says less than the frame of training did: its integers may be categories there, its text dates
-        found = {label: described.restore(found[label], of) for label, of in columns_of.items() if label in found}
+        found = {label: _typed(found[label], of) for label, of in columns_of.items() if label in found}
     return described.table(Stored(found, raw.labels), manifest_input, raw.name)
+
+
+def _typed(column: Any, of: Mapping[str, Any]) -> Any:
+    return described.from_cells(column.tolist(), of) if "text" in of else described.restore(column, of)
 
 
 def _sources(manifest_input: Mapping[str, Any]) -> dict[str, str]:
@@ -101,6 +108,8 @@ def _raw(source: Any, manifest_input: Mapping[str, Any]) -> Raw:
 
 def _text_columns(manifest_input: Mapping[str, Any]) -> frozenset[str]:
     """Columns to leave as written: text, and numbers in a style that the training file settled."""
+    if manifest_input.get("stored"):
+        return frozenset(column["name"] for column in manifest_input["columns"] if "text" in column)
     text = {column["name"] for column in manifest_input["columns"] if column["dtype"] == "string"}
     return frozenset(text | set(manifest_input.get("derive", {})))
 

@@ -10,13 +10,9 @@ import numpy as np
 
 from trimwatt.input.raw import objects
 from trimwatt.rows import columns
+from trimwatt.rows.cells import PANDAS_MISSING as MISSING
 from trimwatt.workload import Array
 
-# what pandas.read_csv takes for missing unless told otherwise
-_MISSING = frozenset(
-    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-     "NULL", "NaN", "None", "n/a", "nan", "null"]
-)  # fmt: skip
 _WORDS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 
@@ -26,7 +22,7 @@ def typed(values: Sequence[str]) -> list[str] | Array:
 
 
 def _starts_like_number(values: Sequence[str]) -> bool:
-    first = next((v.strip() for v in values if v.strip() not in _MISSING), "nan")
+    first = next((v.strip() for v in values if v.strip() not in MISSING), "nan")
     try:
         float(first)
     except ValueError:
@@ -42,13 +38,13 @@ def _ints(values: Sequence[str]) -> list[str] | Array:
     except (ValueError, OverflowError):
         pass  # missing or decimal ones among them
     try:
-        return np.array([np.nan if value.strip() in _MISSING else float(value) for value in values])
+        return np.array([np.nan if value.strip() in MISSING else float(value) for value in values])
     except ValueError:
         return list(values)
 
 
 def _booleans(values: Sequence[str]) -> list[str] | Array:
-    known = {value: _WORDS.get(value, np.nan if value in _MISSING else None) for value in set(values)}
+    known = {value: _WORDS.get(value, np.nan if value in MISSING else None) for value in set(values)}
     if None in known.values():
         return list(values)
     found = [known[value] for value in values]
@@ -84,7 +80,7 @@ def _is_empty(chunk: Array) -> bool:
 def _text(values: list[str]) -> Any:
     """Text with NaN for missing, in the type of pandas' text where pandas is there."""
     pool: dict[str, Any] = {}
-    cells = objects(pool.setdefault(value, np.nan if value in _MISSING else value) for value in values)
+    cells = objects(pool.setdefault(value, np.nan if value in MISSING else value) for value in values)
     if not importlib.util.find_spec("pandas"):
         return cells
     import pandas

@@ -16,6 +16,11 @@ MISSING = frozenset(
 )
 # words that mean "nothing" among numbers, yet may be a category among words
 MISSING_NUMBER = MISSING | {"-", "--", ".", "None", "none", "na", "missing", "#DIV/0!", "#VALUE!", "#NUM!", "#REF!"}
+# what pandas.read_csv takes for missing unless told otherwise
+PANDAS_MISSING = frozenset(
+    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+     "NULL", "NaN", "None", "n/a", "nan", "null"]
+)  # fmt: skip
 _WORDS = {"true": 1.0, "false": 0.0}
 _AFFIXES = "%$€£¥"
 # codes such as 00123 are names, not amounts; float() also takes 1_000, which no table means as a number

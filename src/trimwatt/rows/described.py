@@ -2,27 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.rows import columns
+from trimwatt.rows import cells, columns
 from trimwatt.workload import Stored
 
 _JSON = (str, int, float, bool)
+_MARKS = {"NoneType": "None", "NAType": "NA"}
 
 
-def describe(column: Any) -> dict[str, Any]:
-    """The type of a stored column: `dtype` as numpy or pandas writes it, with the categories where it has some."""
+def describe(column: Any, *others: Any) -> dict[str, Any]:
+    """The type of a stored column: `dtype` as numpy or pandas writes it, with the categories where it has some.
+
+    text, where all it holds is text: which cells of a file are missing there, those that pandas takes for missing
+    ("words"), empty ones ("empty") or none ("none"). missing: how an object column writes what is missing. others: the
+    same column of other splits.
+    """
     found: dict[str, Any] = {"dtype": str(column.dtype)}
+    values = _objects_of([column, *others])
     categories = getattr(column.dtype, "categories", None)
     if categories is not None and hasattr(column, "codes"):
         known = [value.item() if isinstance(value, np.generic) else value for value in categories.tolist()]
         if all(isinstance(value, _JSON) for value in known):
             found |= {"categories": known, "ordered": bool(column.dtype.ordered)}
+        values |= dict.fromkeys(known)
+    present = {value for value in values if not columns.is_missing(value)}
+    if present and all(isinstance(value, str) for value in present):
+        found["text"] = _missing_cells(present, any(columns.is_missing(value) for value in values))
+    if found["dtype"] == "object":
+        found["missing"] = next((_MARKS.get(type(v).__name__, "NaN") for v in values if columns.is_missing(v)), "NaN")
     return found
+
+
+def _objects_of(parts: Iterable[Any]) -> dict[Any, None]:
+    """The distinct values of columns that may hold text, in order."""
+    try:
+        return dict.fromkeys(v for part in parts if columns.kind_of(part) == "text" for v in part.tolist())
+    except TypeError:  # lists and such, which are no text
+        return {}
+
+
+def _missing_cells(texts: set[str], gaps: bool) -> str:
+    """Which cells of a file are missing, where a column holds these texts: the words for it are no text elsewhere."""
+    if texts.isdisjoint(cells.PANDAS_MISSING):
+        return "words"
+    return "empty" if gaps or "" not in texts else "none"
+
+
+def from_cells(written: list[str], described: Mapping[str, Any]) -> Any:
+    """The cells of a file, as written, as a column of text in the type of `described`, which has `text`."""
+    absent = {"words": cells.PANDAS_MISSING, "empty": frozenset([""]), "none": frozenset[str]()}[described["text"]]
+    mark = None if described.get("missing") == "None" else np.nan
+    column = np.empty(len(written), dtype=object)
+    column[:] = [mark if cell in absent else cell for cell in written]
+    if described["dtype"][:1] in "<>|":
+        return np.asarray(written)
+    return restore(column, described)
 
 
 def restore(column: Any, described: Mapping[str, Any]) -> Any:
@@ -58,14 +97,16 @@ def _array(values: Any) -> Any:
 
 
 def _plainly(column: Any, kind: str) -> Any:
-    if kind == "object" and isinstance(column, np.ndarray) and column.dtype.kind == "U":
+    if kind == "object" and isinstance(column, np.ndarray) and column.dtype.kind in "Ubiuf":
         return column.astype(object)
     if not isinstance(column, np.ndarray) or column.dtype.kind not in "biuf" or kind == "object" or kind[:1] in "<>|":
         return column
     wanted = np.dtype(kind)
     with np.errstate(invalid="ignore", over="ignore"):
         changed = column.astype(wanted)
-    return changed if np.array_equal(changed.astype(column.dtype), column) else column
+    # a decimal such as 0.1 is what a float32 of training was written as
+    same = wanted.kind == column.dtype.kind == "f" or np.array_equal(changed.astype(column.dtype), column)
+    return changed if same else column
 
 
 def _texts(column: Any, described: Mapping[str, Any]) -> list[Any]:
@@ -93,13 +134,20 @@ def table(rows: Any, described: Mapping[str, Any], name: str = "rows") -> Stored
             f"give {', '.join(c['name'] for c in described['columns'][:12])}"
         )
     if isinstance(rows, Stored):
-        return rows.only([c["name"] for c in described["columns"]])
+        rows = rows.only([c["name"] for c in described["columns"]])
+        return Stored(rows, rows.labels or _labels(described), rows.library or described.get("library"))
     typed = hasattr(rows, "iloc")
     return Stored(
         {c["name"]: found[c["name"]] if typed else _given(found[c["name"]], c) for c in described["columns"]},
-        described.get("labels"),
+        _labels(described),
         library if typed else described.get("library"),
     )
+
+
+def _labels(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The labels of training's columns; JSON has lists where pandas has tuples."""
+    labels = described.get("labels")
+    return labels and {name: tuple(label) if isinstance(label, list) else label for name, label in labels.items()}
 
 
 def _given(column: Any, described: Mapping[str, Any]) -> Any:
