@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_SEAL = "<!-- written by trimwatt, sha256:"
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
@@ -51,6 +54,21 @@ def write_private(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+
+
+def seal(text: str) -> str:
+    """Markdown with a comment at its end, by which `is_sealed` knows it again."""
+    return f"{text}\n{_SEAL}{_digest(text)} -->\n"
+
+
+def is_sealed(text: str) -> bool:
+    """Whether `seal` gave this text, and nobody changed it since."""
+    content, found, end = text.rpartition(f"\n{_SEAL}")
+    return bool(found) and end == f"{_digest(content)} -->\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _umask() -> int:

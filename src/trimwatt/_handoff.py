@@ -18,6 +18,8 @@ from trimwatt._files import write_private
 from trimwatt.errors import InputError, TrimwattError
 
 _DEPTH = 6
+# what each file begins with, so that one left behind is told from a file of the user's with such a name
+_MARK = b"an object of trimwatt, for the run that wrote it\n"
 
 
 def write(value: Any, path: Path) -> str:
@@ -26,7 +28,7 @@ def write(value: Any, path: Path) -> str:
     Raises InputError, naming the attribute, where something in it cannot leave this process.
     """
     try:
-        data = dump(value)
+        data = _MARK + dump(value)
     except Exception as error:  # pickle passes on whatever an object's own methods raise
         raise InputError(refuse(value, error)) from error
     write_private(path, data)
@@ -40,7 +42,14 @@ def read(path: Path, digest: str) -> Any:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise TrimwattError(f"{path.name} is not what this run wrote; it was not loaded")
-    return pickle.loads(data)  # noqa: S301 - written by this run, checked above
+    return pickle.loads(data.removeprefix(_MARK))  # noqa: S301 - written by this run, checked above
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `write` wrote the file, or was killed over it."""
+    with path.open("rb") as file:
+        start = file.read(len(_MARK))
+    return start == _MARK or (_MARK.startswith(start) and path.stat().st_size == len(start))
 
 
 def dump(value: Any) -> bytes:

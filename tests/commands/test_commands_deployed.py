@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trimwatt._files import seal
 from trimwatt.errors import InputError
 from trimwatt.report import cards
 from trimwatt.runtime import deployed
@@ -185,7 +186,7 @@ def test_the_user_s_own_files_in_an_artifact_stay_when_it_is_replaced(copied: Pa
 def test_an_artifact_is_replaced_whole_and_a_stranger_s_folder_is_not(copied: Path, tmp_path: Path) -> None:
     from handing_over import hand_over
 
-    (copied / "README.md").write_text("old")
+    (copied / "README.md").write_text(seal("old"))
     hand_over(samples.people(), copied)
     assert not (copied / "README.md").exists()
     assert deployed.load(copied).manifest["classes"] == ["no", "yes"]

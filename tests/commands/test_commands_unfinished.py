@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from trimwatt import _handoff
 from trimwatt.store import folder_lock, open_store
 
 Run = Callable[..., tuple[int, str, str]]
@@ -97,7 +98,7 @@ def test_a_shared_database_that_is_not_named_is_asked_for(
 def test_one_that_is_still_running_is_called_that_and_left_alone(run: Run, folder: Path) -> None:
     keep(folder)
     (folder / "work").mkdir()
-    (folder / "work" / "base.bin").write_bytes(b"rows")
+    _handoff.write("rows", folder / "work" / "base.bin")
     lock = folder_lock(folder)
     lock.hold()
     assert "This study is still running. Done: 3 candidates" in report_in_every_format(run, folder, 3)
@@ -105,6 +106,23 @@ def test_one_that_is_still_running_is_called_that_and_left_alone(run: Run, folde
     lock.release()
     assert "This study was stopped." in report_in_every_format(run, folder, 3)
     assert not (folder / "work").exists()
+
+
+@pytest.mark.parametrize("asked", ["proj", "proj/studyy.json", "proj/study.json"])
+def test_a_folder_that_is_no_study_is_left_as_it_is(run: Run, asked: str) -> None:
+    names = ("work/deadbeef.bin", "work/base.bin", "trials/exp1/live.bin", "trials/t01/live.bin")
+    for name in names:
+        Path("proj", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("proj", name).write_bytes(b"mine")
+    code, _, err = run("report", asked)
+    assert code == 2 and "does not exist; give the folder" in err
+    assert all(Path("proj", name).read_bytes() == b"mine" for name in names)
+
+
+def test_a_mistyped_name_in_a_study_is_not_taken_for_it(run: Run, folder: Path) -> None:
+    keep(folder)
+    code, _, err = run("report", folder / "studyy.json")
+    assert code == 2 and "studyy.json does not exist" in err
 
 
 def test_one_that_kept_nothing_says_so(run: Run, folder: Path) -> None:

@@ -54,7 +54,7 @@ def report(
 
 def read(path: Path) -> dict[str, Any]:
     """The study in `path`; raises InputError for anything else."""
-    if not path.is_file() and (stopped := _unfinished.read(path.parent)):
+    if path.name == "study.json" and not path.exists() and (stopped := _unfinished.read(path.parent)):
         return stopped
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the folder that `trimwatt optimize` wrote")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trimwatt._files import write_whole
+from trimwatt._files import seal, write_whole
 
 if TYPE_CHECKING:
     from trimwatt.report.html import Figures
@@ -51,5 +51,5 @@ def write(study: dict[str, Any], folder: Path, figures: Figures | None = None) -
     manifest = folder / "artifact" / "manifest.json"
     if manifest.is_file():
         card = cards.card(study, json.loads(manifest.read_text(encoding="utf-8")))
-        written.append(put(manifest.with_name("README.md"), card))
+        written.append(put(manifest.with_name("README.md"), seal(card)))
     return written

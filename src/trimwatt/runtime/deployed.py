@@ -18,6 +18,7 @@ import numpy as np
 from trimwatt import _reading
 from trimwatt import runtime as runtimes
 from trimwatt._child import reason as one_line
+from trimwatt._files import is_sealed
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.rows import described as stored_rows
 from trimwatt.runtime._base import Artifact, Session
@@ -104,15 +105,25 @@ def _copy_others(folder: Path, beside: Path) -> None:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         listed = {}
-    ours = {MANIFEST, *listed, *(["README.md"] if listed else [])}
+    listed = listed if isinstance(listed, dict) else {}
+    ours = {MANIFEST, *(name for name in listed if _is_as_listed(folder / name, listed[name]))}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name in ours or (path.is_dir() and not path.is_symlink()):
+        if name in ours or (name == "README.md" and _is_card(path)) or (path.is_dir() and not path.is_symlink()):
             continue
         if os.path.lexists(beside / name):
             raise InputError(f"{path} is not of the artifact that is to be written there; move it away")
         (beside / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, beside / name, follow_symlinks=False)
+
+
+def _is_as_listed(path: Path, digest: Any) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _is_card(path: Path) -> bool:
+    """Whether a file is a model card as a study writes it."""
+    return path.is_file() and is_sealed(path.read_text("utf-8", errors="replace"))
 
 
 def _plain(label: Any) -> Any:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from trimwatt.errors import InputError, MissingExtra
 from trimwatt.store._base import Busy
+from trimwatt.store._beside import check_beside
 
 T = TypeVar("T")
 # so long is waited for another process that holds the database; a copy or a check of it takes seconds
@@ -32,8 +33,11 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 def connect(where: str | Path) -> sa.Engine:
     """An engine for a URL or a SQLite file.
 
-    Raises InputError for what is no database URL, MissingExtra where its driver is not installed.
+    Raises InputError for what is no database URL, and for a file that has something dangerous beside it; MissingExtra
+    where its driver is not installed.
     """
+    if isinstance(where, Path):
+        check_beside(where)
     try:
         url = sa.URL.create("sqlite", database=str(where)) if isinstance(where, Path) else sa.make_url(where)
         engine = sa.create_engine(url)
@@ -57,6 +61,7 @@ def _prepare(connection: Any, _record: Any) -> None:
     # left alone, the driver begins transactions late, and none for a change of schema
     connection.isolation_level = None
     # SQLite's own waiting is deaf to Ctrl-C; the longer wait is `patiently`'s
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
     # readers go on while the study writes; FULL also outlives a power cut, for one flush to disk a trial
     connection.execute("PRAGMA journal_mode = WAL")

@@ -1,11 +1,13 @@
 """What in a folder a study wrote: told by content, since anybody may call a file study.json.
 
+Nothing in `trials/`, `artifact/` or `work/` is ours unless a file beside them proves a study.
 Links are never ours. Of what is not ours, only that is in the way whose name a study needs; the rest is left alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -15,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
+
+from trimwatt import _files, _handoff
+from trimwatt.errors import InputError
+from trimwatt.store._beside import check_beside
 
 _TRIAL, _WORK = re.compile(r"t\d{2,}"), re.compile(r"(base|[0-9a-f]{8,})\.bin")
 # what a run leaves that was killed while it wrote: names with our own marks in them
@@ -49,9 +55,19 @@ def look(folder: Path) -> Found:
     return Found(tuple(own), tuple(foreign))
 
 
-def is_work(path: Path) -> bool:
-    """Whether a file in `work/` has a name that a run gives there."""
-    return _WORK.fullmatch(path.name) is not None
+def is_study(folder: Path) -> bool:
+    """Whether a file in `folder` proves, by its content, that a study was made there."""
+    return any(_recognised(folder / name, proves) for name, proves in {**_FILES, "study.db": _has_our_tables}.items())
+
+
+def objects(folder: Path) -> Iterator[Path]:
+    """What a run keeps for itself alone: objects in `work/`, and one in each trial's folder."""
+    work, trials = folder / "work", folder / "trials"
+    found = [] if work.is_symlink() else [path for path in work.glob("*.bin") if _WORK.fullmatch(path.name)]
+    if not trials.is_symlink():
+        of_trials = (path for path in trials.glob("t*/live.bin") if _TRIAL.fullmatch(path.parent.name))
+        found += [path for path in of_trials if not path.parent.is_symlink()]
+    yield from (path for path in found if _recognised(path, _handoff.is_ours))
 
 
 def is_report(path: Path) -> bool:
@@ -69,13 +85,14 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, bool]]:
             yield path, ours
             if ours and name == "study.db":
                 yield from ((p, True) for end in ("-wal", "-shm", "-journal") if (p := folder / (name + end)).exists())
+    proven = is_study(folder)
     for name, contents in (("trials", _trials), ("artifact", _artifact), ("work", _work)):
         path = folder / name
         if path.is_symlink() or path.is_file():
             yield path, False
         elif path.is_dir():
-            yield from contents(path)
-    for path in folder.iterdir():
+            yield from ((found, ours and proven) for found, ours in contents(path))
+    for path in folder.iterdir() if proven else ():
         if _HALF_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             yield path, True
         elif _HALF_ARTIFACT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
@@ -91,7 +108,7 @@ def _in_half(path: Path) -> bool:
 def _recognised(path: Path, recognise: Callable[[Path], bool]) -> bool:
     try:
         return not path.is_symlink() and path.is_file() and recognise(path)
-    except (OSError, ValueError, RecursionError, sqlite3.Error):
+    except (OSError, ValueError, RecursionError, sqlite3.Error, InputError):
         return False
 
 
@@ -106,13 +123,19 @@ def _schema(path: Path) -> str:
 
 def _is_database(path: Path) -> bool:
     """A SQLite file with our tables, or one that a run was killed over before it wrote any."""
-    if path.stat().st_size == 0:
-        return True
+    return path.stat().st_size == 0 or not (names := _tables(path)) or "trimwatt_schema" in names
+
+
+def _has_our_tables(path: Path) -> bool:
+    return "trimwatt_schema" in _tables(path)
+
+
+def _tables(path: Path) -> set[str]:
+    check_beside(path)
     # with nothing to read beside it, reading must leave nothing there either
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True)) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    return not names or "trimwatt_schema" in names
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
 def _is_identity(path: Path) -> bool:
@@ -136,7 +159,8 @@ def _trials(trials: Path) -> Iterator[tuple[Path, bool]]:
             if path.is_symlink():
                 yield path, False
             elif _IN_TRIAL.fullmatch(path.name):
-                yield path, _recognised(path, _begins_right)
+                begins_right = _handoff.is_ours if path.name == "live.bin" else _begins_right
+                yield path, _recognised(path, begins_right)
 
 
 def _begins_right(path: Path) -> bool:
@@ -147,7 +171,7 @@ def _begins_right(path: Path) -> bool:
 
 
 def _artifact(artifact: Path) -> Iterator[tuple[Path, bool]]:
-    """The files that a manifest of ours lists, and its model card."""
+    """The files that a manifest of ours lists, with the content it lists, and the model card as we wrote it."""
     manifest = artifact / "manifest.json"
     if not _recognised(manifest, lambda path: _schema(path).startswith("trimwatt/artifact/")):
         if any(artifact.iterdir()):
@@ -156,12 +180,23 @@ def _artifact(artifact: Path) -> Iterator[tuple[Path, bool]]:
     yield manifest, True
     listed = json.loads(manifest.read_text(encoding="utf-8")).get("files")
     names = {name for name in listed if _stays_inside(name)} if isinstance(listed, dict) else set()
-    yield from ((artifact / name, True) for name in sorted(names) if os.path.lexists(artifact / name))
+    for name in sorted(names):
+        if os.path.lexists(artifact / name):
+            yield artifact / name, _is_listed(artifact, name, listed[name])
     for path in sorted(artifact.iterdir()):
         if path.name == "README.md":
-            yield path, _recognised(path, lambda card: "trimwatt" in card.read_text(encoding="utf-8"))
+            yield path, _recognised(path, lambda card: _files.is_sealed(card.read_text(encoding="utf-8")))
         elif path.name not in names and _IN_TRIAL.fullmatch(path.name):
             yield path, False
+
+
+def _is_listed(artifact: Path, name: str, digest: Any) -> bool:
+    """Whether a file is the one whose digest the manifest holds, reached through no link."""
+    path = artifact / name
+    above = path.parents[: len(PurePosixPath(name).parts) - 1]
+    return not any(folder.is_symlink() for folder in above) and _recognised(
+        path, lambda file: hashlib.sha256(file.read_bytes()).hexdigest() == digest
+    )
 
 
 def _stays_inside(name: str) -> bool:
@@ -172,4 +207,4 @@ def _stays_inside(name: str) -> bool:
 def _work(work: Path) -> Iterator[tuple[Path, bool]]:
     """Objects that only their own run could read."""
     for path in sorted(work.iterdir()):
-        yield path, is_work(path)
+        yield path, _WORK.fullmatch(path.name) is not None and _recognised(path, _handoff.is_ours)

@@ -207,16 +207,24 @@ def _move(paths: Iterable[Path], start: Path, end: Path) -> None:
 
 def _prune(folder: Path) -> None:
     """Remove the folders of a study that are empty now."""
-    below = [path for name in _BELOW for path in (folder / name).rglob("*") if path.is_dir()]
-    for path in (*sorted(below, reverse=True), *(folder / name for name in _BELOW)):
-        if not path.is_symlink():
-            with contextlib.suppress(OSError):
-                path.rmdir()
+    tops = [folder / name for name in _BELOW if not (folder / name).is_symlink()]
+    below = [path for top in tops for path in top.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for path in (*sorted(below, reverse=True), *tops):
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def _waits(folder: Path) -> list[Path]:
     """Where a study waits that was being replaced when that run was killed."""
     return [p for p in sorted(folder.glob(f"{_FORMER}*")) if (p / _STATE).is_file() and not p.is_symlink()]
+
+
+def _check_way_back(folder: Path, back: Iterable[Path]) -> None:
+    """Raises InputError where what is put back would go through a link."""
+    for path in back:
+        for above in path.parents[:-1]:
+            if (folder / above).is_symlink():
+                raise InputError(f"{folder / above} is a link, so nothing was touched; move it away")
 
 
 def recover(folder: Path) -> None:
@@ -225,14 +233,14 @@ def recover(folder: Path) -> None:
         if not replaced.is_symlink():
             shutil.rmtree(replaced, ignore_errors=True)
     for aside in _waits(folder):
-        if linked := [name for name in _BELOW if (folder / name).is_symlink()]:
-            raise InputError(f"{folder / linked[0]} is a link, so nothing was touched; move it away")
+        back = [p.relative_to(aside) for p in aside.rglob("*") if p.is_file() and p != aside / _STATE]
+        _check_way_back(folder, back)
         if (aside / _STATE).read_text(encoding="utf-8") == "moved":
-            for path in _own.look(folder).own:
+            # what proves that it is a study goes last
+            for path in reversed(_own.look(folder).own):
                 (folder / path).unlink()
             _prune(folder)
             write_whole(aside / _STATE, "moving")
-        back = [p.relative_to(aside) for p in aside.rglob("*") if p.is_file() and p != aside / _STATE]
         _move(back, aside, folder)
         _discard(aside)
 
@@ -247,17 +255,20 @@ def _discard(aside: Path) -> None:
 
 def tidy(folder: Path) -> None:
     """Take away what only this run could read; files of the user's stay."""
-    work = folder / "work"
-    objects = [] if work.is_symlink() else [path for path in work.glob("*.bin") if _own.is_work(path)]
-    for path in (*objects, *(folder / "trials").glob("*/live.bin")):
+    for path in _own.objects(folder):
         with contextlib.suppress(OSError):
             path.unlink()
     with contextlib.suppress(OSError):
-        work.rmdir()
+        (folder / "work").rmdir()
 
 
 def tidy_stopped(folder: Path) -> bool:
-    """Tidy after a run that was killed; False, with nothing touched, while a study runs here."""
+    """Tidy after a run that was killed; False, with nothing touched, while a study runs here.
+
+    A folder that nothing in it proves to be a study's is left as it is.
+    """
+    if not _own.is_study(folder) and not _waits(folder):
+        return True
     try:
         held = _Held(folder)
     except InputError as error:
