@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 
 from trimwatt import input, runtime
+from trimwatt.compare import host
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.framework.rows import as_request
 from trimwatt.runtime import deployed
+from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.study import setup
+from trimwatt.workload import Rows
 
 Array = np.ndarray[Any, Any]
+# slow models are asked for fewer rows
+PATIENCE_S = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,7 @@ class Case:
 
     data: (train, val, test) pairs. rows: the user's own validation rows. own: the user's own answers to them `(n,)`,
     labels where `classify`. store: from a folder to the source that `tw.optimize` is given, where that is not `data`;
-    options: what goes with it.
+    options: what goes with it. own_code: whether the model holds code that no artifact opens again.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Case:
     own: Array
     store: Callable[[Path], Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    own_code: bool = False
 
 
 def tells_classes_apart(case: Case) -> bool:
@@ -60,10 +65,28 @@ class Outcome:
     handed_over: str = ""
 
 
-def judge(case: Case, folder: Path) -> Outcome:
-    """What a study makes of the case: its opened baseline and the artifact it hands over answer the user's rows."""
+class Served:
+    """An opened artifact that answers as a session's process does, in this one."""
+
+    def __init__(self, artifact: Artifact, scenario: Scenario, rows: Rows) -> None:
+        self._handle = host.serve(artifact, scenario, rows)
+
+    def predict(self, rows: Rows, batch: int | None) -> Array:
+        """Labels or values (n,)."""
+        return np.asarray(self._handle(("predict", rows, batch)))
+
+    def scores(self, rows: Rows, batch: int | None) -> Array:
+        """Probabilities (n, k) or values (n,)."""
+        return np.asarray(self._handle(("scores", rows, batch)))
+
+
+def judge(case: Case, folder: Path, as_study: bool = True) -> Outcome:
+    """What a study makes of the case: its opened baseline and the artifact it hands over answer the user's rows.
+
+    as_study: hold the baseline to the model by the study's own check too, which asks for rows one at a time.
+    """
     try:
-        return _judged(case, folder)
+        return _judged(case, folder, as_study)
     except (InputError, TrialFailed) as error:
         lines = str(error).splitlines() or [""]
         kind = "refused" if len(lines) == 1 else "traceback"
@@ -72,7 +95,7 @@ def judge(case: Case, folder: Path) -> Outcome:
         return Outcome("traceback", f"{type(error).__name__}: {error}".splitlines()[0], case.name)
 
 
-def _judged(case: Case, folder: Path) -> Outcome:
+def _judged(case: Case, folder: Path, as_study: bool) -> Outcome:
     task = "classification" if case.classify else "regression"
     source = case.store(folder) if case.store else case.data
     rows, kind = input.load(source, task=task, as_stored=True, **case.options)
@@ -80,15 +103,19 @@ def _judged(case: Case, folder: Path) -> Outcome:
     given = setup.workload(
         case.model, rows, kind, metric_name=None, positive=None, scenario=scenario, seed=0, train=False
     )
+    own = setup.load_given(case.model, rows) if as_study else None
+    given, reference = setup.ask_given(own, given, PATIENCE_S)
     first = setup.baseline(given, None)
     serving = runtime.get(first.runtime)
     (folder / "trial").mkdir()
     artifact = serving.export(given, folder / "trial")
-    session = serving.open(artifact, scenario)
-    found = session.predict(as_request(rows.val.x, scenario.request))
-    reason = difference(case, found)
+    baseline = Served(artifact, scenario, rows.val.x)
+    reason = difference(case, baseline.predict(rows.val.x, None))
     if reason:
         return Outcome("differs", f"baseline: {reason}", case.name)
+    if reference is not None:
+        # what answers alike must not be refused either
+        reference.check_baseline(baseline)  # type: ignore[arg-type]
     place = deployed.write(
         folder / "artifact", artifact, task=kind, metric=given.quality.name, classes=rows.classes,
         input=input.describe(rows), recipe=[], figures={}, scenario=scenario,
@@ -96,6 +123,8 @@ def _judged(case: Case, folder: Path) -> Outcome:
     try:
         reason = difference(case, deployed.load(place).predict(case.rows))
     except InputError as error:
+        if not case.own_code:
+            raise
         return Outcome("equal", "", case.name, str(error))
     return Outcome("differs", f"artifact: {reason}", case.name) if reason else Outcome("equal", "", case.name)
 

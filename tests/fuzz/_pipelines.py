@@ -48,7 +48,7 @@ from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -131,8 +131,13 @@ def draw_pipeline(rng: Rng) -> Case:
     train, val, test = _split(kept.x, kept.y)
     model.fit(*train)
     own = np.asarray(model.predict(val[0]))
+    if kept.form == "csv" and own.dtype == bool:
+        own = own.astype(str)  # a label of a text file stays as the file writes it
     name = f"{kept.form} {_told(kept.x)} {model}".replace("\n", " ")
-    return Case(name, model, (train, val, test), classify, val[0], own, kept.store, kept.options)
+    # functions of the user's own are never run out of a file, and splines hold functions of scipy
+    parts = () if prepare is None else prepare.get_params().values()
+    own_code = any(isinstance(part, FunctionTransformer | SplineTransformer) for part in parts)
+    return Case(name, model, (train, val, test), classify, val[0], own, kept.store, kept.options, own_code)
 
 
 @dataclass(frozen=True)
