@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from trimwatt import _reading
 from trimwatt import runtime as runtimes
 from trimwatt._child import reason as one_line
 from trimwatt._files import is_sealed
+from trimwatt._printable import one_line as printable
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.rows import described as stored_rows
 from trimwatt.runtime._base import Artifact, Session
@@ -277,7 +279,7 @@ def _doubt(model: Deployed, trust: bool | str | None) -> str | None:
         )
     if isinstance(trust, str) or not runtimes.needs_trust(model.manifest["runtime"]) or made_here(model.manifest):
         return None
-    what = f"{', '.join(model.manifest['files'])} in the runtime {model.manifest['runtime']}"
+    what = f"{_few(model.manifest['files'])} in the runtime {model.manifest['runtime']}"
     if trust is True:
         return (
             f"{model.folder} was not made here, and opening {what} can run code as you; once you have made sure of it, "
@@ -287,6 +289,12 @@ def _doubt(model: Deployed, trust: bool | str | None) -> str | None:
         f"{model.folder} was not made here by you, and opening {what} can run code; add --trust sha256:... "
         "(trust= in Python) with the digest that `trimwatt optimize` printed, or deploy an ONNX model of the study"
     )
+
+
+def _few(names: Iterable[str]) -> str:
+    """File names as one short line: they come from elsewhere, and may be of any length."""
+    text = printable(", ".join(names))
+    return text if len(text) <= 160 else f"{text[:157]}..."
 
 
 def made_here(manifest: dict[str, Any]) -> bool:
