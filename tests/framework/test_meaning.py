@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from trimwatt.errors import InputError
+from trimwatt.framework import meaning
 from trimwatt.framework.meaning import find_outputs, read_columns, stretch_rows
+from trimwatt.testing import samples
 from trimwatt.workload import Data, Decide, Split, Told, Workload
 
 _RNG = np.random.default_rng(0)
@@ -73,6 +75,17 @@ def test_rows_far_away_keep_to_codes_that_there_are() -> None:
 def _work() -> Workload:
     split = Split(_SCORE[:, None].astype(np.float32), _CODES)
     return Workload(Data(split, split, split, classes=("no", "yes")), decide=Decide(("no", "yes")))
+
+
+def test_only_a_slow_model_is_judged_on_fewer_rows_and_that_is_said() -> None:
+    work = samples.digits(rows=300)
+    assert meaning.note_fewer(work, 0.01) is work
+    fewer = meaning.note_fewer(work, 0.1)
+    assert fewer.rows.warnings[-1].startswith(
+        "the model takes 0.1 s per row: what its answers mean was judged on up to 64"
+    )
+    assert len(meaning.choose_rows(work.rows, 0.1)[1]) == 64
+    assert len(meaning.choose_rows(work.rows, 0.01)[1]) > 64
 
 
 def test_what_is_told_is_taken_and_checked() -> None:

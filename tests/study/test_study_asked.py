@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,69 @@ def test_a_model_that_fails_is_one_line() -> None:
     ) as caught:
         ask(Failing().fit(X, Y), (X, Y))
     assert "\n" not in str(caught.value)
+
+
+class SlowAtFirst(LogisticRegression):
+    """Its first call takes as long as imports do, on a clock of its own."""
+
+    def predict(self, x: Any) -> Any:
+        _Clock.now += _Clock.next_s + _Clock.row_s * len(x)
+        _Clock.next_s = 0.0
+        return super().predict(x)
+
+
+class _Clock:
+    now, next_s, row_s = 0.0, 0.0, 0.0
+
+
+def _on_a_clock(monkeypatch: pytest.MonkeyPatch, first_s: float, row_s: float) -> Any:
+    from trimwatt.study import asked
+
+    _Clock.now, _Clock.next_s, _Clock.row_s = 0.0, first_s, row_s
+    model = SlowAtFirst().fit(X, Y)
+    monkeypatch.setattr(asked, "time", SimpleNamespace(monotonic=lambda: _Clock.now))
+    found = ask(model, (X, Y))
+    monkeypatch.undo()
+    return found
+
+
+def test_a_slow_first_call_costs_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _on_a_clock(monkeypatch, 1000.0, 0.0).reference.asked
+    assert asked.reduced == [] and len(asked.places["val"]) == len(asked.workload.rows.val)
+    assert sum(map(len, asked.deployed.values())) == asked.rows
+
+
+def test_a_slow_model_is_asked_all_odd_rows_and_fewer_others_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from trimwatt.study.odd import odd_rows
+
+    found = _on_a_clock(monkeypatch, 0.0, 0.0045)
+    asked, rows = found.reference.asked, found.work.rows
+    assert len(asked.places["val"]) < len(rows.val)
+    assert all(
+        set(index.tolist()) <= set(asked.places[split].tolist()) for split, index in odd_rows(rows, 2000).items()
+    )
+    assert any(
+        "ms per row together" in note and "chosen rows were asked" in note for note in found.reference.warnings()
+    )
+    slower = _on_a_clock(monkeypatch, 0.0, 0.01).reference.asked
+    assert {split: len(index) for split, index in slower.deployed.items()}["val"] >= 64
+
+
+def test_a_baseline_that_is_slower_than_the_model_given_is_held_to_fewer_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from trimwatt.study import reference
+
+    found = _on_a_clock(monkeypatch, 0.0, 0.0)
+    arm: Any = found.open("sklearn", tmp_path)
+    monkeypatch.setattr(reference, "time", SimpleNamespace(monotonic=lambda: _Clock.now))
+    _Clock.row_s = 0.1
+    found.reference.check_baseline(arm)
+    record = found.reference.record
+    assert record is not None and record["batch_sizes"]["1"] < record["rows"] and len(record["reduced"]) >= 1
+    assert any("the baseline takes 100 ms per row in requests of 1" in note for note in found.reference.warnings())
 
 
 def test_a_model_to_be_trained_has_no_answers_yet() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimwatt.study.odd import odd_rows, rows_to_ask
+from trimwatt.study.odd import FIRST, odd_rows, rows_to_ask
 from trimwatt.workload import Data, Rows, Split
 
 
@@ -41,8 +41,19 @@ def test_pictures_that_are_dark_bright_or_flat() -> None:
 def test_validation_rows_come_first_and_every_row_once() -> None:
     x = np.random.default_rng(0).normal(size=(100, 3))
     part = Split(x, np.zeros(100, dtype=np.int64))
-    chosen = rows_to_ask(Data(part, part, part), 40, seed=0)
+    data = Data(part, part, part)
+    chosen = rows_to_ask(data, 40, 0, odd_rows(data, 40))
     assert len(chosen["val"]) >= 40
     assert all(len(set(index.tolist())) == len(index) for index in chosen.values())
-    again = rows_to_ask(Data(part, part, part), 40, seed=0)
+    again = rows_to_ask(data, 40, 0, odd_rows(data, 40))
     assert all(np.array_equal(chosen[split], again[split]) for split in chosen)
+
+
+def test_odd_validation_rows_are_among_the_first() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 3))
+    part = Split(x, np.zeros(500, dtype=np.int64))
+    data = Data(part, part, part)
+    odd = odd_rows(data, 500)
+    chosen = rows_to_ask(data, 500, 0, odd)
+    assert next(iter(chosen)) == "val" and len(chosen["val"]) == 500
+    assert set(odd["val"].tolist()) <= set(chosen["val"][: FIRST + len(odd["val"])].tolist())

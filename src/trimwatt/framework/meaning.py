@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,16 +18,42 @@ _SUM = 1e-2
 _NEAR = 0.05
 # standard errors by which one reading must fit the labels better than the other
 _SURE = 4.0
-_ROWS, _STRETCHED_ROWS = 2000, 64
+_ROWS, _FEWER, _STRETCHED_ROWS = 2000, 512, 64
+_MOST_SECONDS = 30.0
 _SAY = "say --outputs logits or --outputs probabilities (outputs= in Python)"
 _FACTORS = (-1000.0, -30.0, -3.0, 3.0, 30.0, 1000.0)
 
 
-def choose_rows(data: Data, most: float = math.inf) -> tuple[Rows, Array]:
-    """Up to 2,000 rows of training and validation, or `most` where that is less but 64 or more, with their targets."""
-    each = int(min(_ROWS, max(_STRETCHED_ROWS, most))) // 2
+def choose_rows(data: Data, row_s: float = 0.0) -> tuple[Rows, Array]:
+    """Up to 2,000 rows of training and validation with their targets; fewer where a row takes `row_s` seconds and that
+    makes more than half a minute."""
+    each = _how_many(row_s) // 2
     parts = [split.sample(each, seed=0) for split in (data.train, data.val)]
     return join_rows([part.x for part in parts]), np.concatenate([part.y for part in parts])
+
+
+def time_row(ask: Callable[[], object], rows: int) -> float:
+    """Seconds for each of `rows` rows that ask() asks; it has been called before, so that nothing is loaded now."""
+    started = time.perf_counter()
+    ask()
+    return (time.perf_counter() - started) / rows
+
+
+def note_fewer(workload: Workload, row_s: float) -> Workload:
+    """The workload with a warning where the model is so slow that `choose_rows` took fewer rows."""
+    rows = _how_many(row_s)
+    if rows == _ROWS:
+        return workload
+    note = (
+        f"the model takes {row_s:.2g} s per row: what its answers mean was judged on up to {rows} rows rather than "
+        f"{_ROWS:,}; where that is wrong, say --outputs and --classes (outputs=, classes= in Python)"
+    )
+    return replace(workload, data=replace(workload.rows, warnings=(*workload.rows.warnings, note)))
+
+
+def _how_many(row_s: float) -> int:
+    """A count of few steps, so that the load of the host does not change it."""
+    return next((rows for rows in (_ROWS, _FEWER) if rows * row_s <= _MOST_SECONDS), _STRETCHED_ROWS)
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:

@@ -14,13 +14,16 @@ from trimwatt.framework.apart import differing
 from trimwatt.framework.own import Answer
 from trimwatt.framework.undisturbed import undisturbed
 from trimwatt.study import chance
-from trimwatt.study.odd import rows_to_ask
+from trimwatt.study.odd import FIRST, odd_rows, rows_to_ask
 from trimwatt.workload import Array, Rows, Workload, requests, take
 
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 # validation rows, and as many with an odd cell
 MOST = 2000
-_FEWEST, _LARGE, _LARGE_BYTES = 64, 512, 64e6
+_LARGE, _LARGE_BYTES = 512, 64e6
+# rows of validation and of each other split that show whether answers depend on the batch, fewer for a model that would
+# take more than so many seconds for them
+_SHOWN, _SHOWN_IF_SLOW, _SLOW_S = (256, 64), (FIRST, 16), 30.0
 # beyond what the order of a sum can change, as a share of the spread
 _SAME, _SAME_IN_HALF = 1e-4, 2e-2
 _PROBE = 256
@@ -34,6 +37,7 @@ class Asked:
     deployed batch size first. few: how many of them by split.
     together: its answers in large batches. deployed: those to the first `few` rows at the scenario's batch size.
     by_batch: how the answer to a row depends on the other rows of a request, None where it does not.
+    took: seconds that asking in large batches and as deployed took. reduced: where time allowed fewer rows than chosen.
     """
 
     given: Workload
@@ -45,6 +49,8 @@ class Asked:
     deployed: dict[str, Answer]
     by_batch: str | None = None
     skipped: list[str] = field(default_factory=list)
+    took: dict[str, float] = field(default_factory=dict)
+    reduced: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -72,23 +78,32 @@ class _Asking:
         self.model = own.asker(given, adopted)
         self.data = adopted.rows
         self.batch = adopted.scenario.batch_size
-        self.places = rows_to_ask(self.data, MOST, adopted.seed)
+        odd = odd_rows(self.data, MOST)
+        self.places = rows_to_ask(self.data, MOST, adopted.seed, odd)
+        self.first = FIRST + len(odd.get("val", ()))
         row_bytes = _bytes(take(self.data.val.x, slice(0, 1)))
         self.large = int(np.clip(_LARGE_BYTES // max(1, row_bytes), 16, _LARGE))
         self.same = _SAME_IN_HALF if in_half(given.model, given.form) else _SAME
         self.skipped: list[str] = []
+        self.reduced: list[str] = []
 
     def all(self) -> Asked:
         """Twice, then together, then as deployed."""
         self._twice()
+        started = time.monotonic()
         together = self._together()
-        self.few = self._affordable(together)
+        between = time.monotonic()
+        self.few = self._affordable()
         deployed = {
             split: self._answers(split, index[: self.few[split]], self.batch) for split, index in self.places.items()
         }
+        took = {"large": between - started, "deployed": time.monotonic() - between}
         reason = self._dependence(together, deployed)
         large = min(self.large, max(map(len, self.places.values())))
-        return Asked(self.given, self.adopted, self.places, self.few, large, together, deployed, reason, self.skipped)
+        return Asked(
+            self.given, self.adopted, self.places, self.few, large, together, deployed, reason, self.skipped, took,
+            self.reduced,
+        )  # fmt: skip
 
     def _answers(self, split: str, index: Array, batch: int) -> Answer:
         """The answers in requests of `batch` rows, all of them whole."""
@@ -118,11 +133,12 @@ class _Asking:
     def _twice(self) -> None:
         """Refuse a model whose answers are left to chance, or to what it was asked before."""
         index = self.places["val"][: min(self.large, _PROBE)]
-        started = time.monotonic()
-        first = self._one("val", index)
-        self.row_s = (time.monotonic() - started) / len(index)
+        first, self.row_s = self._one("val", index), float("inf")
         for _ in range(2):
+            # a first call may load and compile, so that only a later one tells what a row takes
+            started = time.monotonic()
             again = self._one("val", index)
+            self.row_s = min(self.row_s, (time.monotonic() - started) / len(index))
             apart = self._apart(first, again)
             if len(apart):
                 where = f"row {index[apart[0]] + 1} of the validation rows"
@@ -141,10 +157,9 @@ class _Asking:
     def _together(self) -> dict[str, Answer]:
         """All rows in large batches; odd rows of training that the model cannot answer are left out and named."""
         found = {}
-        most = max(_FEWEST, int(0.3 * self.most_s / max(self.row_s, 1e-9)))
-        share = min(1.0, most / sum(map(len, self.places.values())))
+        counts = self._within(self.row_s, f"together, {self.large} at a time")
         for split, index in list(self.places.items()):
-            kept = _spread(index, max(min(len(index), _FEWEST), int(share * len(index))))
+            kept = index[: counts[split]]
             try:
                 found[split] = self._answers(split, kept, min(self.large, len(kept)))
                 self.places[split] = kept
@@ -155,20 +170,48 @@ class _Asking:
                 del self.places[split]
         return found
 
-    def _affordable(self, together: dict[str, Answer]) -> dict[str, int]:
-        """How many rows of each split to ask at the deployed batch size."""
-        total = sum(map(len, together.values()))
-        index = self.places["val"]
+    def _affordable(self) -> dict[str, int]:
+        """How many rows of each split to ask at the deployed batch size; those that show dependence always."""
+        some = self.places["val"][: 2 * self.batch]
+        self._answers("val", some, self.batch)
         started = time.monotonic()
-        some = index[: 2 * self.batch]
         self._answers("val", some, self.batch)
         row_s = (time.monotonic() - started) / len(some)
-        share = min(1.0, max(_FEWEST, 0.3 * self.most_s / max(row_s, 1e-9)) / total)
-        return {split: max(min(len(i), 16), int(share * len(i))) for split, i in self.places.items()}
+        self.shown = self._first(_SHOWN)
+        if row_s * sum(self.shown.values()) > _SLOW_S:
+            self.shown = self._first(_SHOWN_IF_SLOW)
+        return self._within(row_s, f"in requests of {self.batch}", self.shown)
+
+    def _first(self, rows: tuple[int, int]) -> dict[str, int]:
+        """So many rows of validation and of each other split, or all there are."""
+        return {split: min(len(index), rows[split != "val"]) for split, index in self.places.items()}
+
+    def _within(self, row_s: float, how: str, least: dict[str, int] | None = None) -> dict[str, int]:
+        """How many rows of each split keep to the time, by `row_s` seconds each; where that is fewer, it is noted.
+
+        Validation rows without an odd cell go first, odd rows only where they alone would take longer.
+        """
+        every = {split: len(index) for split, index in self.places.items()}
+        most = 0.3 * self.most_s / max(row_s, 1e-9)
+        if sum(every.values()) <= most:
+            return every
+        others = sum(every.values()) - every["val"]
+        counts = {**every, "val": min(every["val"], max(self.first, int(most) - others))}
+        share = min(1.0, most / sum(counts.values()))
+        least = least or self._first(_SHOWN_IF_SLOW)
+        counts = {split: min(every[split], max(least[split], int(share * n))) for split, n in counts.items()}
+        asked, chosen = sum(counts.values()), sum(every.values())
+        if asked < chosen:
+            self.reduced.append(
+                f"the model given takes {1000 * row_s:.3g} ms per row {how}: {asked:,} of the {chosen:,} chosen rows "
+                "were asked so, and the baseline is held to these; a longer --budget asks more"
+            )
+        return counts
 
     def _dependence(self, together: dict[str, Answer], deployed: dict[str, Answer]) -> str | None:
         """How answers depend on the other rows of a batch; None where they do not."""
-        for split, alone in deployed.items():
+        for split, answer in deployed.items():
+            alone = answer.take(slice(0, self.shown[split]))
             index = self.places[split][: len(alone)]
             apart = self._apart(together[split], alone)
             if len(apart):
@@ -184,7 +227,7 @@ class _Asking:
 
     def _single(self, together: dict[str, Answer]) -> str | None:
         """Rows one by one, where requests hold several; a model that takes no single row is asked as deployed only."""
-        index = self.places["val"][:_FEWEST]
+        index = self.places["val"][:FIRST]
         try:
             alone = self._answers("val", index, 1)
         except InputError:
@@ -231,13 +274,6 @@ def in_half(model: Any, form: str) -> bool:
 def _bytes(rows: Rows) -> int:
     columns = rows.values() if isinstance(rows, dict) else [rows]
     return sum(int(column.nbytes) for column in columns)
-
-
-def _spread(index: Array, most: int) -> Array:
-    """At most so many of them, from all over, in order: validation rows come first and odd ones after them."""
-    if len(index) <= most:
-        return index
-    return index[np.unique(np.linspace(0, len(index) - 1, most).astype(np.int64))]
 
 
 def _numbers(index: Array) -> str:

@@ -9,21 +9,24 @@ import numpy as np
 
 from trimwatt.workload import Array, Data, Rows
 
+# validation rows that come before the odd ones
+FIRST = 64
 # columns of one array that are looked at one by one
 _MOST_COLUMNS = 4096
 # cells that are looked at at once, so that a large array is not copied whole
 _CELLS = 4_000_000
 
 
-def rows_to_ask(data: Data, most: int, seed: int) -> dict[str, Array]:
-    """Row numbers by split, in random order: a sample of up to `most` validation rows, and as many odd rows of any."""
+def rows_to_ask(data: Data, most: int, seed: int, odd: dict[str, Array]) -> dict[str, Array]:
+    """Row numbers by split: a sample of up to `most` validation rows in random order, and the odd rows of each split.
+
+    The odd validation rows come after the first `FIRST`, so that whoever asks fewer rows asks them all the same.
+    """
     rng = np.random.default_rng(seed)
-    chosen = {"val": rng.permutation(len(data.val))[:most]}
-    odd = odd_rows(data, most)
-    for split, index in odd.items():
-        more = np.setdiff1d(index, chosen.get(split, np.empty(0, dtype=np.int64)))
-        both = np.concatenate([chosen.get(split, np.empty(0, dtype=np.int64)), more])
-        chosen[split] = rng.permutation(both) if split != "val" else both
+    sample = rng.permutation(len(data.val))[:most]
+    order = np.concatenate([sample[:FIRST], rng.permutation(odd.get("val", sample[:0])), sample[FIRST:]])
+    chosen = {"val": order[np.sort(np.unique(order, return_index=True)[1])]}
+    chosen |= {split: rng.permutation(index) for split, index in odd.items() if split != "val"}
     return {split: index for split, index in chosen.items() if len(index)}
 
 

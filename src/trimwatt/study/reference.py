@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ _EXACT, _SINGLE, _HALF, EXPORT = 1e-8, 1e-5, 1e-2, 1e-3
 # scores of classes are compared as single precision holds them
 _ROUNDED = 1e-6
 _CELLS, _CELL = 8, 24
+# times as long as asking the model given took, and seconds beside
+_LONGER, _AT_LEAST_S = 4.0, 5.0
 
 
 class Reference:
@@ -28,6 +31,8 @@ class Reference:
         self.asked, self.workload = asked, asked.workload
         self.bound = _bound(self.workload)
         self.record: dict[str, Any] | None = None
+        self.held: dict[str, int] = {}
+        self.reduced = list(asked.reduced)
 
     def check_baseline(self, arm: SessionArm) -> None:
         """Hold the opened baseline to the user's own answers, in large batches and as deployed.
@@ -36,9 +41,12 @@ class Reference:
         """
         asked, batch = self.asked, self.workload.scenario.batch_size
         ways = [("large", asked.large, asked.together), ("deployed", batch, asked.deployed)]
-        largest = 0.0
+        largest, self.reduced = 0.0, list(asked.reduced)
         for way, size, theirs in ways:
-            for split, answer in theirs.items():
+            rows = self._affordable(arm, size, theirs, asked.took.get(way, 0.0))
+            self.held[str(size)] = sum(rows.values())
+            for split, known in theirs.items():
+                answer = known.take(slice(0, rows[split]))
                 index = asked.places[split][: len(answer)]
                 ours = self._asked(arm, split, index, size if way == "deployed" else min(size, len(index)))
                 apart = differing(answer, ours, self.bound, self.workload.decide)
@@ -46,6 +54,29 @@ class Reference:
                     raise InputError(self._difference(split, index, answer, ours, apart, way))
                 largest = max(largest, _largest(answer, ours))
         self.record = self._recorded(largest)
+
+    def _affordable(self, arm: SessionArm, size: int, theirs: dict[str, Answer], took_s: float) -> dict[str, int]:
+        """How many rows of each split the baseline can answer in a few times as long as the model given took.
+
+        Fewer than all are whole requests, so that each row stands beside the same rows.
+        """
+        every = {split: len(answer) for split, answer in theirs.items()}
+        size = min(size, every["val"])
+        some = take(self.workload.rows.val.x, self.asked.places["val"][:size])
+        arm.predict(some, size)
+        started = time.monotonic()
+        arm.predict(some, size)
+        # labels and scores are asked one after the other
+        row_s = 2 * (time.monotonic() - started) / size
+        share = (_LONGER * took_s + _AT_LEAST_S) / max(row_s * sum(every.values()), 1e-9)
+        if share >= 1:
+            return every
+        rows = {split: min(n, max(1, int(share * n) // size) * size) for split, n in every.items()}
+        self.reduced.append(
+            f"the baseline takes {500 * row_s:.3g} ms per row in requests of {size}: it was held to the model given on "
+            f"{sum(rows.values()):,} of {sum(every.values()):,} rows so"
+        )
+        return rows
 
     def check_export(self, arm: SessionArm, bound: float) -> None:
         """Hold the labels of the model as given in another runtime to the user's own; raises TrialFailed."""
@@ -66,7 +97,7 @@ class Reference:
 
     def warnings(self) -> list[str]:
         """What a reader must know of how the given model answers."""
-        notes = list(self.asked.skipped)
+        notes = [*self.asked.skipped, *self.reduced]
         if self.asked.by_batch is not None:
             size = self.workload.scenario.batch_size
             notes.append(
@@ -130,10 +161,10 @@ class Reference:
         asked, decide = self.asked, self.workload.decide
         return {
             "rows": asked.rows, "splits": {split: len(index) for split, index in asked.places.items()},
-            "batch_sizes": {str(self.workload.scenario.batch_size): sum(map(len, asked.deployed.values())),
-                            str(asked.large): asked.rows},
+            "batch_sizes": self.held,
             "labels_differ": 0 if decide is not None else None, "largest_difference": largest, "allowed": self.bound,
             "own_rows": self.workload.rows.original is not None, "by_batch": asked.by_batch, "skipped": asked.skipped,
+            "reduced": self.reduced,
         }  # fmt: skip
 
 

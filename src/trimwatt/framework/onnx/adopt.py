@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,6 @@ from trimwatt.rows.columns import kind_of
 from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Stored, Told, Workload, count, take
 
 _ROWS, _PART = 64, 256
-_MOST_SECONDS = 10.0
 # what stands before the inner names of a model that was given
 NAMES_OF_GIVEN = "given/"
 _FLOATS = (np.float32, np.float64, np.float16)
@@ -41,10 +39,10 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     workload = replace(workload, form="onnx", prepare=prepare)
     ask = _asking(model, prepare, fixed)
     few = take(workload.rows.train.x, slice(0, _ROWS))
-    started = time.perf_counter()
     ask(few)
-    per_row_s = (time.perf_counter() - started) / count(few)
-    rows, y = meaning.choose_rows(workload.rows, _MOST_SECONDS / max(per_row_s, 1e-9))
+    row_s = meaning.time_row(lambda: ask(few), count(few))
+    workload = meaning.note_fewer(workload, row_s)
+    rows, y = meaning.choose_rows(workload.rows, row_s)
     answers = _in_parts(ask, rows)
     if workload.rows.classes is None:
         meaning.check_told(told, "regression")

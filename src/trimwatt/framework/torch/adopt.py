@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 PROBE = 64
-_MOST_SECONDS = 10.0
 _NAMES = (
     "classes",
     "class_names",
@@ -46,12 +44,11 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     model = _copy_for_evaluation(workload.model)
     with _random_state_kept():
         few = tensor(workload, take(workload.rows.train.x, slice(0, PROBE)))
-        started = time.perf_counter()
         answer = _ask(model, few, workload)
-        per_row_s = (time.perf_counter() - started) / len(few)
+        row_s = meaning.time_row(lambda: _ask(model, few, workload), len(few))
         _ask_as_deployed(model, few, answer.shape, workload)
-        adopted = replace(workload, model=model, form="torch")
-        rows, y = meaning.choose_rows(workload.rows, _MOST_SECONDS / max(per_row_s, 1e-9))
+        adopted = meaning.note_fewer(replace(workload, model=model, form="torch"), row_s)
+        rows, y = meaning.choose_rows(workload.rows, row_s)
         raw = np.concatenate([_scores(adopted, part) for part in _batches(rows)])
         if not np.isfinite(raw).all():
             raise InputError("the model answers the data's rows with NaN or infinity; check its weights and scaling")
