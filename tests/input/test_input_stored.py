@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trimwatt.errors import InputError
 from trimwatt.framework.rows import as_request, to_frame
-from trimwatt.input import describe, load, rows_for_prediction
+from trimwatt.input import csvtable, describe, load, rows_for_prediction
 from trimwatt.workload import Data, Stored, take
 
 ROWS = 60
@@ -241,3 +241,58 @@ def test_a_file_is_brought_to_the_types_and_labels_of_training(tmp_path: Path) -
     named.to_csv(tmp_path / "t.csv", index=False)
     found = to_frame(rows_for_prediction(tmp_path / "t.csv", json.loads(json.dumps(describe(data)))))  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(found, frame)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["9223372036854775808", "1"], ["18446744073709551616", "1"], ["-9223372036854775809", "1"],
+        ["18446744073709551616", ""], ["9223372036854775808", "-1"], ["9223372036854775808", "1.5"],
+        ["1.5", "9223372036854775808"], ["", "18446744073709551616"], ["1e3", "99999999999999999999"],
+        ["99999999999999999999", "x"], ["1", " NA"], ["NA ", "1"], ["\u00a01", "2"], ["1\u00a0", "2.5"],
+        ["\u0661", "2"], ["\uff11", "2"], ['"1,5"', '"2,5"'], ['"1,234"', "5"], [" 1", "2 "], ["NAN", "1"],
+        ["nan", "1"], [" ", "1"], ["1_000", "2"], ["007", "01"], ["inf", "-Infinity"], ["0x10", "1"], ["True", " "],
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("far", [False, True])
+def test_cells_get_the_types_that_pandas_gives_them(tmp_path: Path, cells: list[str], far: bool) -> None:
+    path = tmp_path / "t.csv"
+    if far:  # in different chunks of rows
+        cells = [cells[0], *["3" if cells[0].strip() else "4"] * 20_001, cells[1]]
+    path.write_text("c,z\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)), encoding="utf-8")
+    found = pd.Series(csvtable.read(path, as_stored=True).stored["c"], name="c")
+    pd.testing.assert_series_equal(found, pd.read_csv(path, low_memory=False)["c"])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ",a,b",
+        "a,a,b",
+        "a,,b",
+        "a,a,a.1",
+        ",,b",
+        "a , b,c",
+        "a,a.1,a",
+        "Unnamed: 1,,x",
+        "index,a,b",
+        "a,a,a",
+        "\ufeffa,b,c",
+    ],
+)
+def test_columns_of_a_file_are_called_as_pandas_calls_them(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(header + "\n" + "".join(f"{i},{i / 3!r},w{i}\n" for i in range(ROWS)), encoding="utf-8")
+    raw, wanted = csvtable.read(path, as_stored=True), pd.read_csv(path)
+    assert list(raw.columns) == list(wanted)
+    pd.testing.assert_frame_equal(pd.DataFrame(raw.stored), wanted)
+    text = str(wanted.columns[0])
+    assert csvtable.read(path, frozenset([text]), as_stored=True).exact(text).tolist() == list(map(str, range(ROWS)))
+
+
+def test_names_of_rows_are_no_column_and_spaces_around_a_name_need_not_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,y \n" + "".join(f"r{i},{i},{i / 3!r},{i % 2}\n" for i in range(ROWS)))
+    data, _ = load(path, target="y", as_stored=True)
+    assert list(data.train.x) == ["a", "b"]  # type: ignore[arg-type]

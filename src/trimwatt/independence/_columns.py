@@ -15,7 +15,7 @@ NEAR = 0.01
 _SAMPLE = 20_000
 _FEW = 256
 _NAMES = 0.98
-_IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed(?:_|: )\d+)", re.IGNORECASE)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 

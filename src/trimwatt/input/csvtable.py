@@ -33,8 +33,35 @@ def read(path: Path, as_text: frozenset[str] = frozenset(), as_stored: bool = Fa
     """
     prefer = "\t" if ".tsv" in path.name.lower() else ","
     dialect, text = textfile.sniff(textfile.read_text(path), prefer)
+    return _as_pandas(text, dialect, path, as_text) if as_stored else _read(text, dialect, path, as_text)
+
+
+def _as_pandas(text: str, dialect: textfile.Dialect, path: Path, as_text: frozenset[str]) -> Raw:
+    """The columns of a file with those that pandas would read, called as pandas calls them."""
+    exact = replace(dialect, skips_spaces=textfile.spaced(text, dialect))
+    names = _pandas_names(next(_records(exact.records(text), path.name), []))
+    labels, _, _ = _start(dialect.records(text), path.name)
+    named = dict(zip(labels[len(labels) - len(names) :], names, strict=True))  # pandas takes names of rows as no column
+    as_text = frozenset(label for label, name in named.items() if name in as_text)
     raw = _read(text, dialect, path, as_text)
-    return replace(raw, stored=_stored(text, dialect, raw, as_text)) if as_stored else raw
+    stored = _stored(text, exact, raw, as_text)
+    return replace(
+        raw,
+        columns={name: raw.columns[label] for label, name in named.items()},
+        stored={name: stored[label] for label, name in named.items()},
+    )
+
+
+def _pandas_names(header: list[str]) -> list[str]:
+    """Unique names of columns as pandas.read_csv gives them: "Unnamed: 0" without one, "a.1" for the second "a"."""
+    given = [label or f"Unnamed: {place}" for place, label in enumerate(header)]
+    names, taken = list(given), set[str]()
+    for place in sorted(range(len(header)), key=lambda place: not header[place]):
+        if given[place] in taken:
+            numbered = (f"{given[place]}.{number}" for number in itertools.count(1))
+            names[place] = next(name for name in numbered if name not in taken and name not in given)
+        taken.add(names[place])
+    return names
 
 
 def _stored(text: str, dialect: textfile.Dialect, raw: Raw, as_text: frozenset[str]) -> dict[str, Any]:
@@ -42,29 +69,25 @@ def _stored(text: str, dialect: textfile.Dialect, raw: Raw, as_text: frozenset[s
 
     Those called as in `as_text` are their cells, none missing.
     """
-    exact = replace(dialect, skips_spaces=textfile.spaced(text, dialect))
-    found = _typed(text, exact, raw.name, frozenset(), as_text)
+    found = _typed(text, dialect, raw, as_text)
     if mixed := frozenset(label for label, column in found.items() if column is None):
-        found |= {label: column for label, column in _typed(text, exact, raw.name, mixed).items() if label in mixed}
-    if raw.decimal == ",":
+        whole = _typed(text, dialect, raw, mixed)
+        found |= {label: typedcells.joined([typedcells.typed(whole[label].tolist())]) for label in mixed}
+    if raw.decimal == "," != dialect.delimiter:
         texts = [label for label, c in found.items() if label not in as_text and columns.kind_of(c) == "text"]
         meant = {label: understand(raw, label) for label in texts}
         found |= {label: m.values for label, m in meant.items() if m.spec and m.spec.get("decimal") == ","}
     return found
 
 
-def _typed(
-    text: str, dialect: textfile.Dialect, name: str, as_text: frozenset[str], verbatim: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """Columns in the types of their cells, None for one that is text in some chunks and not in others.
-
-    as_text: those that are text in any case; verbatim: those that are their cells, none of them missing.
-    """
-    header, chunks, _ = _start(dialect.records(text), name)
+def _typed(text: str, dialect: textfile.Dialect, raw: Raw, verbatim: frozenset[str]) -> dict[str, Any]:
+    """Columns in the types of their cells, None for one whose chunks differ; those of `verbatim` as they stand."""
+    header = list(raw.columns)
+    _, chunks, _ = _start(dialect.records(text), raw.name)
     kept: list[list[Any]] = [[] for _ in header]
     for rows in chunks:
         for column, label, values in zip(kept, header, zip(*rows, strict=True), strict=True):
-            column.append(list(values) if label in as_text or label in verbatim else typedcells.typed(values))
+            column.append(list(values) if label in verbatim else typedcells.typed(values))
     return {
         label: cells.text(itertools.chain(*column)) if label in verbatim else typedcells.joined(column)
         for label, column in zip(header, kept, strict=True)

@@ -21,7 +21,7 @@ from trimwatt.workload import Array, Stored, take
 
 _MOST_CATEGORIES = 1000
 _FREE_TEXT_SHARE = 0.5
-_IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed_\d+)", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed(?:_|: )\d+)", re.IGNORECASE)
 _ENOUGH_ROWS = 20
 
 
@@ -48,6 +48,7 @@ def source(
 
     Raises InputError where the target or another named column is absent, or no usable feature is left.
     """
+    options = _spelled(raw, options)
     target = _existing(raw, options.target, "target", "--target COLUMN")
     options, note = _with_split(raw, options, target, assigned)
     special = {target: "target", options.split: "split", options.group: "group"}
@@ -69,6 +70,14 @@ def source(
         view=View(tuple(features.seen)) if options.as_stored else None,
         given=None if given is None else _given(given, [label for label in special if label], which),
     )
+
+
+def _spelled(raw: Raw, options: Options) -> Options:
+    """`options` with the names of columns as the source has them, perhaps with spaces around."""
+    spaced = {label.strip(): label for label in raw.columns}
+    asked = {role: getattr(options, role) for role in ("target", "split", "group", "time")}
+    meant = {role: spaced[name] for role, name in asked.items() if name not in raw.columns and name in spaced}
+    return Options(**{**vars(options), **meant})
 
 
 def _existing(raw: Raw, label: str | None, role: str, option: str) -> str:

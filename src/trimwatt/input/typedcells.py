@@ -13,34 +13,67 @@ from trimwatt.rows import columns
 from trimwatt.rows.cells import PANDAS_MISSING as MISSING
 from trimwatt.workload import Array
 
+_INT64, _UINT64 = (-(2**63), 2**63 - 1), 2**64 - 1
 _WORDS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 
 def typed(values: Sequence[str]) -> list[str] | Array:
-    """A chunk of a column as int64, float64 or booleans (objects with NaN where missing), else the cells themselves."""
-    return _ints(values) if _starts_like_number(values) else _booleans(values)
+    """Cells of a column as int64, uint64, float64 or booleans (objects where beyond or missing), else as they are."""
+    return _numbers(values) if _starts_like_number(values) else _booleans(values)
 
 
 def _starts_like_number(values: Sequence[str]) -> bool:
-    first = next((v.strip() for v in values if v.strip() not in MISSING), "nan")
+    first = next((v for v in values if v not in MISSING), "nan")
     try:
         float(first)
     except ValueError:
         return False
-    return "_" not in first
+    return True
 
 
-def _ints(values: Sequence[str]) -> list[str] | Array:
-    if any("_" in value for value in values):
+def _numbers(values: Sequence[str]) -> list[str] | Array:
+    together = "\n".join(values)
+    if not together.isascii() or "_" in together:  # Python's numbers, but not those of tables
         return list(values)
     try:
         return np.fromiter(map(int, values), dtype=np.int64, count=len(values))
     except (ValueError, OverflowError):
-        pass  # missing or decimal ones among them
+        pass  # missing, decimal or large ones among them
+    return _large(values) if _is_large_first(values) else _floats(values)
+
+
+def _floats(values: Sequence[str]) -> list[str] | Array:
     try:
-        return np.array([np.nan if value.strip() in MISSING else float(value) for value in values])
+        numbers = np.array([np.nan if value in MISSING else float(value) for value in values])
     except ValueError:
         return list(values)
+    # float() knows more words for NaN than pandas does
+    known = np.isnan(numbers).sum() == sum(map(MISSING.__contains__, values))
+    return numbers if known else list(values)
+
+
+def _is_large_first(values: Sequence[str]) -> bool:
+    """Whether a whole number beyond int64 comes before any number that is not whole, which makes all float64."""
+    try:
+        return any(not _INT64[0] <= int(value) <= _INT64[1] for value in values if value not in MISSING)
+    except ValueError:
+        return False
+
+
+def _large(values: Sequence[str]) -> list[str] | Array:
+    """Whole numbers, the first few at least, some beyond int64: uint64, objects beyond that, float64 or text."""
+    numbers: list[Any] = []
+    for value in values:
+        try:
+            numbers.append(np.nan if value in MISSING else int(value))
+        except ValueError:
+            beyond = any(number > _UINT64 or number < 0 for number in numbers)
+            return list(values) if beyond or value.lstrip().startswith("-") else _floats(values)
+    whole = [number for number in numbers if isinstance(number, int)]
+    if _INT64[0] <= min(whole) and max(whole) <= _UINT64:
+        fits = min(whole) >= 0 and len(whole) == len(numbers)
+        return np.array(numbers, dtype=np.uint64) if fits else list(values)
+    return objects(numbers)
 
 
 def _booleans(values: Sequence[str]) -> list[str] | Array:
@@ -52,7 +85,7 @@ def _booleans(values: Sequence[str]) -> list[str] | Array:
 
 
 def joined(chunks: Sequence[list[str] | Array]) -> Any:
-    """The whole column in one type, None where it is text in some chunks and something else in others."""
+    """The whole column in one type, None where only all of its cells together say which that is."""
     telling = [chunk for chunk in chunks if isinstance(chunk, list) or not _is_empty(chunk)]
     if not telling:
         return np.concatenate([np.asarray(chunk) for chunk in chunks])
@@ -62,14 +95,16 @@ def joined(chunks: Sequence[list[str] | Array]) -> Any:
     if len(kinds) > 1:
         return None
     arrays = [np.asarray(chunk) for chunk in chunks]
-    if kinds == {"number"} or all(array.dtype == bool for array in arrays):
+    if kinds == {"number"} or len({array.dtype for array in arrays}) == 1:
         return np.concatenate(arrays)
-    return objects(value for array in arrays for value in array.tolist())
+    return None if kinds == {"large"} else objects(value for array in arrays for value in array.tolist())
 
 
 def _kind(chunk: list[str] | Array) -> str:
     if isinstance(chunk, list):
         return "text"
+    if chunk.dtype == np.uint64 or (chunk.dtype == object and any(type(value) is int for value in chunk.tolist())):
+        return "large"
     return "truth" if chunk.dtype.kind in "bO" else "number"
 
 
