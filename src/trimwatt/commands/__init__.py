@@ -10,6 +10,7 @@ import typer
 
 from trimwatt import _signals
 from trimwatt.commands import (
+    _debugging,
     _failures,
     _output,
     _streams,
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     input, 3 a required sensor is absent, 4 inconclusive under --strict, 5 a bug, 130 interrupted.
     """
     _study.is_process = arguments is None
-    given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
+    given, debug = _debugging.without(sys.argv[1:] if arguments is None else arguments, _valued_of_measure)
     with _streams.standing() as out:
         code = _run(given, debug)
         out.flush()
@@ -96,7 +97,7 @@ def _run(given: list[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             _output.say(_failures.trace(error))
-        return _failures.tell(error, debug)
+        return _failures.tell(error, debug, given)
 
 
 def _invoke(given: list[str]) -> int:
@@ -120,9 +121,7 @@ def _group() -> Any:
     return group
 
 
-def _without_debug(given: list[str]) -> tuple[list[str], bool]:
-    """The arguments without --debug, which may stand after the verb too, but not in a command to measure."""
-    marks = [given.index(mark) for mark in ("--", "measure") if mark in given]
-    end = marks[0] if marks else len(given)
-    kept = [argument for argument in given[:end] if argument != "--debug"]
-    return kept + given[end:], len(kept) < end
+def _valued_of_measure() -> set[str]:
+    """The options of `measure` that take a value."""
+    options = _group().commands["measure"].params
+    return {name for option in options if not getattr(option, "is_flag", True) for name in option.opts}

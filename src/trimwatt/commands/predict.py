@@ -80,11 +80,10 @@ def predict(
 
 def _answers(artifact: Path, data: str, trust: bool | str | None, asked_bytes: int | None, most_s: float) -> str:
     """The CSV, from a child process; raises InputError, naming the bound, where it took too much."""
-    import psutil
-
     from trimwatt._process import Child
+    from trimwatt.host import memory
 
-    most_bytes = psutil.virtual_memory().available if asked_bytes is None else asked_bytes
+    most_bytes = memory.free_bytes() if asked_bytes is None else asked_bytes
     origin = "what is free; --max-memory names another bound" if asked_bytes is None else "--max-memory"
     bound = f"{units.size(most_bytes)} of memory ({origin})"
     try:

@@ -16,12 +16,15 @@ _PREFIX = "trimwatt-"
 _NUMBER = count()
 
 
-def mount() -> Path | None:
-    """Where the version 2 hierarchy is mounted, with or without version 1 beside it; None where it is not."""
+def mount(kind: str = "cgroup2", controller: str = "") -> Path | None:
+    """Where the version 2 hierarchy is mounted, with or without version 1 beside it; None where it is not.
+
+    kind: "cgroup" is version 1, whose hierarchies are told apart by a `controller` among their options.
+    """
     with contextlib.suppress(OSError):
         for line in (processes.PROC / "self" / "mounts").read_text().splitlines():
-            _, folder, kind, *_ = line.split()
-            if kind == "cgroup2":
+            _, folder, found, options, *_ = line.split()
+            if found == kind and (not controller or controller in options.split(",")):
                 return Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), folder))
     return None
 

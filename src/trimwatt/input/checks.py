@@ -8,6 +8,7 @@ from typing import Any
 
 from trimwatt._printable import one_line
 from trimwatt.errors import InputError
+from trimwatt.host import memory
 
 MAX_SIDE_PIXELS = 4096
 _LEAST_MEMORY_BYTES = 256 * 2**20
@@ -42,9 +43,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def memory_limit() -> int:
     """Bytes that one input may take once unfolded: a quarter of what is available now."""
-    import psutil
-
-    return max(_LEAST_MEMORY_BYTES, int(psutil.virtual_memory().available) // 4)
+    return max(_LEAST_MEMORY_BYTES, memory.free_bytes() // 4)
 
 
 def check_fits(size_bytes: int, what: str) -> None:

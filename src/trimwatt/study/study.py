@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from trimwatt import _imports, _signals, input, recipe, units
 from trimwatt._process import ForkServer
 from trimwatt.errors import InputError
+from trimwatt.host.memory import free_bytes
 from trimwatt.meter import pick, usage
 from trimwatt.scenario import Scenario
 from trimwatt.store import Store, open_store
@@ -153,7 +152,7 @@ def _run(
         _same_study(store, options, base, first)
         store.set(stopped.ABOUT, plain(opening(base, options, ledger.meter)))
         event = stopped.Watch(place, store, event)
-        memory = 0.8 * psutil.virtual_memory().available
+        memory = 0.8 * free_bytes()
         workshop = Workshop(base, folder / "work", server, memory)
         bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
         bench.reference = reference
