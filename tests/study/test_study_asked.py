@@ -153,6 +153,46 @@ def test_asking_leaves_the_model_and_random_numbers_as_they_were() -> None:
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
+class Counting(LogisticRegression):
+    """Keeps a log of its calls, in place and by assignment."""
+
+    def fit(self, x: Any, y: Any) -> Counting:
+        super().fit(x, y)
+        self.calls_, self.log_, self.inside_ = 0, [], {"rows": 0}
+        return self
+
+    def predict(self, x: Any) -> Any:
+        self.calls_ += 1
+        self.log_.append(len(x))
+        self.inside_["rows"] += len(x)
+        return super().predict(x)
+
+
+class Logging(Net):
+    """A network that keeps a list of what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: x)
+        self.log: list[int] = []
+
+    def forward(self, x: Any) -> Any:
+        self.log.append(len(x))
+        return super().forward(x)
+
+
+def test_what_a_model_keeps_inside_is_not_changed_by_asking() -> None:
+    model = Counting().fit(X, Y)
+    found = ask(model, (X, Y))
+    for one in (model, found.work.model):
+        assert (one.calls_, one.log_, one.inside_) == (0, [], {"rows": 0})
+    stacked = make_pipeline(ByBatch(), Counting()).fit(X, Y)
+    ask(stacked, (X, Y))
+    assert (stacked[-1].calls_, stacked[-1].log_) == (0, [])
+    module = Logging()
+    ask(module, (X, Y))
+    assert module.log == []
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("mode", [True, False])
 def test_a_scripted_module_keeps_its_mode(mode: bool) -> None:

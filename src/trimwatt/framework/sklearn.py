@@ -17,6 +17,7 @@ from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision, meaning
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import own_frame
+from trimwatt.framework.undisturbed import copy_to_ask, undisturbed
 from trimwatt.rows.columns import kind_of
 from trimwatt.workload import Array, Outputs, Rows, Split, Stored, Told, Workload, count, take
 
@@ -111,7 +112,8 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     if told.outputs is not None:
         raise InputError("a scikit-learn model says itself what it answers with; leave outputs out")
     require("sklearn", "sklearn", "A scikit-learn model")
-    estimator = _fitted(workload)
+    # nothing that the study does with it changes the user's own
+    estimator = copy_to_ask(_fitted(workload))
     workload = replace(workload, prepare=workload.prepare or _stacked(estimator, workload.rows.train.x))
     classes = workload.rows.classes
     if classes is None:
@@ -128,8 +130,10 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
 def _answered(workload: Workload, known: Sequence[Any]) -> tuple[Array, Array] | None:
     """For rows of training and validation the place in `known` of the estimator's own label, and the class code."""
     rows, codes = meaning.choose_rows(workload.rows)
+    estimator = copy_to_ask(workload.model)
     try:
-        predicted = workload.model.predict(given(workload, rows))
+        with undisturbed(estimator):
+            predicted = estimator.predict(given(workload, rows))
         return decision.codes_of(predicted, list(known)), codes
     except Exception:  # an estimator may raise anything; that it cannot answer is said where it is tried
         return None
@@ -210,10 +214,12 @@ def _tried(workload: Workload) -> Workload:
     """The workload once its estimator has answered some rows, with its own rule of labels; raises InputError."""
     some = workload.rows.train.take(slice(0, _PROBE))
     name = type(workload.model).__name__
+    asked = replace(workload, model=copy_to_ask(workload.model))
     try:
-        _check_shape(workload, take(some.x, slice(0, 8)))
-        got = scores(workload, some.x)
-        codes = own_codes(workload, some.x) if workload.decide is not None else None
+        with undisturbed(asked.model):
+            _check_shape(asked, take(some.x, slice(0, 8)))
+            got = scores(asked, some.x)
+            codes = own_codes(asked, some.x) if workload.decide is not None else None
     except TrimwattError:
         raise
     except Exception as error:  # an estimator may raise anything

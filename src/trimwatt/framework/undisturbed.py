@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,18 @@ def _kept_items(items: Any) -> Iterator[None]:
         if before is not None:
             items.clear()
             items.update(before)
+
+
+def copy_to_ask(model: Any) -> Any:
+    """A deep copy, so that what calls change inside it (counters, lists, buffers) is not changed in the model given;
+    that one itself where it cannot be copied.
+    """
+    if isinstance(model, bytes):
+        return model
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # locks, open files, sessions of other libraries: each its own error
+        return model
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from trimwatt.errors import InputError, TrimwattError
 from trimwatt.framework import own
 from trimwatt.framework.apart import differing
 from trimwatt.framework.own import Answer
-from trimwatt.framework.undisturbed import undisturbed
+from trimwatt.framework.undisturbed import copy_to_ask, undisturbed
 from trimwatt.study import chance
 from trimwatt.study.odd import FIRST, odd_rows, rows_to_ask
 from trimwatt.workload import Array, Rows, Workload, requests, take
@@ -59,13 +59,15 @@ class Asked:
 
 
 def ask(given: Workload, adopted: Workload, most_s: float) -> Asked:
-    """Ask the model of `given` itself, which is left as it was, within about `most_s` seconds.
+    """Ask the model of `given` itself, or an exact copy so that it stays as it was, within about `most_s` seconds.
 
     Raises InputError, in one line, where it fails, or answers otherwise the second time.
     """
-    with undisturbed(given.model):
+    copied = replace(given, model=copy_to_ask(given.model))
+    # a copy may still reach into the original, by a function that holds it
+    with undisturbed(given.model), undisturbed(copied.model):
         try:
-            return _Asking(given, adopted, most_s).all()
+            return replace(_Asking(copied, adopted, most_s).all(), given=given)
         except TrimwattError:
             raise
         except Exception as error:  # a user's model may raise anything

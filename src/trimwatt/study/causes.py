@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from trimwatt.framework import own
 from trimwatt.framework.apart import differing
 from trimwatt.framework.own import Answer
-from trimwatt.framework.undisturbed import undisturbed
+from trimwatt.framework.undisturbed import copy_to_ask, undisturbed
 from trimwatt.workload import Array, Workload, take
 
 _ROWS, _COLUMNS = 50, 50
@@ -30,6 +31,7 @@ def changed_column(given: Workload, adopted: Workload, split: str, index: Array,
         return ""
     places = {name: _changed_at(theirs, name, column) for name, column in stored.items()}
     changed = {name: place for name, place in places.items() if place is not None}
+    given = replace(given, model=copy_to_ask(given.model))
     ask = own.asker(given, adopted)
     matter = (n for n in list(changed)[:_COLUMNS] if _matters(ask, theirs, stored, n, answer, given, bound))
     found = next(matter, "")
