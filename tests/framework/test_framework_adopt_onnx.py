@@ -223,3 +223,26 @@ def test_adopting_leaves_what_was_given() -> None:
     adopted = adopt(work)
     assert work.model is before and work.form == "none"
     assert adopt(replace(adopted)).model == adopted.model
+
+
+def _two_values(*columns: Any) -> bytes:
+    """Outputs first, second, ...: each a linear function of the rows."""
+    nodes = [helper.make_node("MatMul", ["image", f"w{i}"], [f"out{i}"]) for i in range(len(columns))]
+    outputs = [helper.make_tensor_value_info(f"out{i}", 1, ["n", 1]) for i in range(len(columns))]
+    tensors = [numpy_helper.from_array(np.asarray(w, np.float32)[:, None], f"w{i}") for i, w in enumerate(columns)]
+    entries = [helper.make_tensor_value_info("image", 1, ["n", 4])]
+    graph = helper.make_graph(nodes, "g", entries, outputs, tensors)
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+
+
+def test_of_several_values_the_targets_choose_and_that_is_said() -> None:
+    good, bad = (1.0, 2.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)
+    target = _X @ np.asarray(good) + 0.1 * _RNG.normal(size=len(_X))
+    adopted = adopt(_work(_two_values(bad, good), None, y=target))
+    np.testing.assert_allclose(scores(adopted, _X), _X @ np.asarray(good, np.float32), atol=1e-5)
+    assert adopted.rows.warnings[-1].startswith("several outputs of the model can be the value: 'out1' was taken")
+    assert not adopt(_work(_two_values(good), None, y=target)).rows.warnings
+    with pytest.raises(InputError, match=r"'out0', 'out1'.*targets do not tell which; keep only the one"):
+        adopt(_work(_two_values(bad, (0.0, 0.0, 0.0, 1.0)), None, y=target))

@@ -33,13 +33,16 @@ def test_one_column_that_keeps_to_0_and_1_is_judged_by_the_labels(rare: float) -
     probability = _sigmoid(_SCORE - rare).clip(0.06, 0.94)
     assert _read(probability, codes=codes) == "probabilities"
     narrow = 0.3 + 0.2 * codes
-    assert _read(narrow, codes=np.ones(1000, dtype=np.int64)) == "logits"
+    with pytest.raises(InputError, match="would name one class for every row; say --outputs"):
+        _read(narrow, codes=np.ones(1000, dtype=np.int64))
 
 
 def test_one_column_that_leaves_0_to_1_is_a_logit_here_or_far_away() -> None:
     assert _read(_SCORE) == "logits"
     assert _read(0.5 + 0.01 * _SCORE, far=[[-3.0], [9.0]]) == "logits"
     assert _read(0.5 + 0.01 * _SCORE, far=[[0.0], [1.0]]) == "probabilities"
+    with pytest.raises(InputError, match=r"between 0\.2 and 9 and is never negative"):
+        _read(0.5 + 0.01 * _SCORE, far=[[0.2], [9.0]])
     assert _read(-1 - _sigmoid(_SCORE)) == "logits"
 
 
@@ -54,6 +57,7 @@ def test_columns_that_add_up_to_one_are_probabilities_and_sigmoids_each_are_too(
     ("column", "said"),
     [
         (np.full(1000, 0.5), "what the model answers with cannot be told.*--outputs logits or --outputs probabilities"),
+        (0.5 * _sigmoid(-_SCORE) + 0.25, "its one column lies between 0.25 and 0.75 .*--outputs logits"),
         (100 * _sigmoid(_SCORE), "between .* and .* is never negative"),
         (_CODES + 0.1 * _SCORE / 3, "fits the labels from 0.5 on"),
     ],

@@ -130,7 +130,7 @@ def read_columns(scores: Array, codes: Array, ask_stretched: Callable[[], Array]
     if not _inside(scores):
         return _unbounded_column(scores[:, 0], codes, far)
     if not _inside(far):
-        return "logits"
+        return "logits" if several else _unbounded_column(scores[:, 0], codes, far)
     return _bounded(scores, codes, np.concatenate([scores, far]))
 
 
@@ -174,14 +174,21 @@ def _inside(scores: Array) -> bool:
 
 
 def _unbounded_column(column: Array, codes: Array, far: Array) -> Outputs:
-    """One column that leaves 0 to 1: a logit, unless it never goes below 0 or is fitted to the labels 0 and 1."""
-    low, high = (float(f"{edge:.3g}") for edge in (column.min(), column.max()))
-    if column.min() >= -_EDGE and (len(far) == 0 or far.min() >= -_EDGE):
+    """One column that leaves 0 to 1, on the data's rows or far from them: a logit.
+
+    Unless it never goes below 0, or is fitted to the labels 0 and 1.
+    """
+    everything = np.concatenate([column, far[:, 0]])
+    if everything.min() >= -_EDGE:
+        low, high = (float(f"{edge:.3g}") for edge in (everything.min(), everything.max()))
         raise InputError(
             f"the model's one column lies between {low:g} and {high:g} and is never negative: read as a logit it would "
             f"name one class for every row, and it is no probability; let the model end in one of the two, or say "
             "--outputs logits"
         )
+    if _inside(column):
+        return "logits"
+    low, high = (float(f"{edge:.3g}") for edge in (column.min(), column.max()))
     within = float(np.mean((column > -0.5) & (column < 1.5)))
     fits = (_better_labels(column[:, None], codes), _fit(column[:, None].clip(0, 1), column[:, None], codes))
     if within > 0.95 and fits == ("probabilities", "probabilities"):
@@ -198,12 +205,16 @@ def _bounded(scores: Array, codes: Array, everything: Array) -> Outputs:
     if everything.min() < _NEAR and everything.max() > 1 - _NEAR:
         return "probabilities"
     found = _better_labels(scores, codes) or _fit(scores, scores, codes)
+    reason = "the labels do not tell them apart"
+    if found == "logits" and scores.shape[1] == 1:
+        # a column that ranks the classes the other way round fits the labels badly in both readings
+        found, reason = None, "as logits, which fit the labels better, they would name one class for every row"
     if found is None:
         low, high = scores.min(), scores.max()
         columns = "one column lies" if scores.shape[1] == 1 else "columns lie"
         raise InputError(
             f"what the model answers with cannot be told: its {columns} between {low:.3g} and {high:.3g} on the data's "
-            f"rows, which logits and probabilities may both do, and the labels do not tell them apart; {_SAY}"
+            f"rows, which logits and probabilities may both do, and {reason}; {_SAY}"
         )
     return found
 

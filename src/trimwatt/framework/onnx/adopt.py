@@ -46,7 +46,7 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     answers = _in_parts(ask, rows)
     if workload.rows.classes is None:
         meaning.check_told(told, "regression")
-        return _core(workload, model, _value_output(answers, len(y)), "values")
+        return _regression(workload, model, answers, y)
     return _classifier(workload, model, _Asked(rows, y, answers, ask), zipped, told)
 
 
@@ -236,13 +236,47 @@ def _in_parts(ask: Callable[[Rows], dict[str, Array]], rows: Rows) -> dict[str, 
     return {name: np.concatenate([part[name] for part in parts]) for name in grows} or parts[0]
 
 
-def _value_output(answers: dict[str, Array], rows: int) -> str:
-    for name, array in answers.items():
-        if array.dtype in _FLOATS and array.size == rows and array.shape[0] == rows:
-            if not np.isfinite(array).all():
-                raise InputError(f"the model's output {name!r} is NaN or infinite on the data's own rows")
-            return name
-    shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in answers.items())
-    raise InputError(
-        f"the task is regression, so an output must be float (n,) or (n, 1); for {rows} rows came {shapes}"
-    )
+def _regression(workload: Workload, model: Any, answers: dict[str, Array], y: Array) -> Workload:
+    """The workload of the output that holds the values; where several could, that is announced."""
+    output, others = _value_output(answers, y)
+    if others:
+        note = (
+            f"several outputs of the model can be the value: {output!r} was taken, which fits the targets clearly "
+            f"best; where it is not the answer, keep only the right one ({', '.join(map(repr, others))})"
+        )
+        workload = replace(workload, data=replace(workload.rows, warnings=(*workload.rows.warnings, note)))
+    return _core(workload, model, output, "values")
+
+
+def _value_output(answers: dict[str, Array], y: Array) -> tuple[str, list[str]]:
+    """The output that can be the values of targets y (n,), and others that could be but fit clearly worse."""
+    rows = len(y)
+    fitting = {
+        name: array.reshape(-1).astype(np.float64)
+        for name, array in answers.items()
+        if array.dtype in _FLOATS and array.size == rows and array.shape[0] == rows
+    }
+    if not fitting:
+        shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in answers.items())
+        raise InputError(
+            f"the task is regression, so an output must be float (n,) or (n, 1); for {rows} rows came {shapes}"
+        )
+    finite = {name: values for name, values in fitting.items() if np.isfinite(values).all()}
+    if not finite:
+        raise InputError(f"the model's output {next(iter(fitting))!r} is NaN or infinite on the data's own rows")
+    errors = {name: np.abs(values - y) for name, values in finite.items()}
+    best = min(errors, key=lambda name: float(errors[name].sum()))
+    # outputs that are equal are the same answer
+    rivals = [name for name in errors if not np.array_equal(finite[name], finite[best])]
+    if not all(_clearly_less(errors[best], errors[name]) for name in rivals):
+        raise InputError(
+            f"the model has several outputs that can be the value ({', '.join(map(repr, fitting))}), and the targets "
+            "do not tell which; keep only the one that is its answer (onnx.utils.extract_model)"
+        )
+    return best, [name for name in fitting if name != best]
+
+
+def _clearly_less(errors: Array, others: Array) -> bool:
+    """Whether rows have smaller errors by four standard errors of the difference."""
+    gain = others - errors
+    return bool(gain.sum() > 4 * np.sqrt((gain**2).sum()))
