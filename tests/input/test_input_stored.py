@@ -296,3 +296,34 @@ def test_names_of_rows_are_no_column_and_spaces_around_a_name_need_not_be_given(
     path.write_text("a,b,y \n" + "".join(f"r{i},{i},{i / 3!r},{i % 2}\n" for i in range(ROWS)))
     data, _ = load(path, target="y", as_stored=True)
     assert list(data.train.x) == ["a", "b"]  # type: ignore[arg-type]
+
+
+def test_a_column_that_the_model_needs_stays_where_it_parts_the_rows(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(ROWS) / 7, "user": np.arange(ROWS) % 12, "y": Y})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.set_index("user").to_parquet(tmp_path / "t.parquet")
+    for source in (frame, tmp_path / "t.csv", tmp_path / "t.parquet"):
+        data, _ = load(source, target="y", group="user", as_stored=True, needs=["user", "a"])
+        assert set(data.train.x) == {"a", "user"} and set(data.plain(data.train.x)) == {"a"}  # type: ignore[arg-type]
+        assert data.original is None or set(data.original("val", slice(2))) == {"a", "user"}
+        assert not set(data.train.x["user"]) & set(data.test.x["user"])  # type: ignore[call-overload]
+        assert set(rows_for_prediction(source, describe(data))) == {"a", "user"}  # type: ignore[arg-type]
+        data, _ = load(source, target="y", group="user", as_stored=True, needs=["a"])
+        assert set(data.train.x) == {"a"}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("splits", [1, 3])
+def test_a_column_that_only_a_given_model_can_read_is_left_out_for_models_made_here(splits: int) -> None:
+    frame = pd.DataFrame({"a": np.arange(ROWS) / 7, "d": pd.to_timedelta(np.arange(ROWS) % 5, unit="h")})
+    source = (frame, Y) if splits == 1 else ((frame, Y),) * 3
+    data, _ = load(source, as_stored=True)
+    assert set(data.train.x) == {"a", "d"} and set(data.plain(data.train.x)) == {"a"}  # type: ignore[arg-type]
+    assert any(note.startswith("models made here leave out: column 'd' is timedelta64") for note in data.warnings)
+    _assert_own(data)
+    with pytest.raises(InputError, match="column 'd' is timedelta64"):
+        load(source)
+    with pytest.raises(InputError, match="column 'd' is timedelta64"):
+        load(frame.assign(y=Y), target="d", as_stored=True)
+    about = describe(load((frame[["a"]].assign(d=Y), Y))[0])
+    with pytest.raises(InputError, match="column 'd' is timedelta64"):
+        rows_for_prediction(frame, about)

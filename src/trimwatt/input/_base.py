@@ -29,6 +29,7 @@ class Options:
     seed: int = 0
     val_from: Literal["train", "test"] = "train"
     as_stored: bool = False
+    needs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.task in NOT_YET:

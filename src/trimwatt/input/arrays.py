@@ -13,7 +13,7 @@ from trimwatt.input import frames, table
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, shown, type_name
 from trimwatt.input.original import Given
-from trimwatt.input.raw import Raw, objects, typed_values
+from trimwatt.input.raw import Raw, objects, of_stored, typed_values
 from trimwatt.rows import cells, columns
 from trimwatt.workload import Array, Split, unmasked
 
@@ -183,8 +183,7 @@ def from_columns(x: Any, name: str) -> Raw:
     stored = {str(label): _stored_column(column, str(label)) for label, column in x.items()}
     if len({len(column) for column in stored.values()}) != 1:
         raise InputError(f"{name}: its columns have {len(stored)} lengths that differ; give one value a row in each")
-    read = {label: columns.plain(column, label) for label, column in stored.items()}
-    return Raw(read, name, typed=True, stored=stored)
+    return of_stored(stored, name)
 
 
 def _stored_column(column: Any, label: str) -> Any:
@@ -223,7 +222,9 @@ def joined(tables: list[Raw], name: str, exact: Iterable[str] = ()) -> Raw:
             raise InputError(f"{name}: the splits differ in columns {listed(differing)}; give the same to each")
     read = {label: _stacked([t.columns[label] for t in tables], label, name) for label in labels}
     stored = {label: _below([t.exact(label) for t in tables]) for label in exact if label in labels}
-    return Raw(read, name, typed=True, stored=stored, labels=tables[0].labels, library=tables[0].library)
+    unreadable = {label: reason for table in tables for label, reason in table.unreadable.items()}
+    first = tables[0]
+    return Raw(read, name, typed=True, stored=stored, labels=first.labels, library=first.library, unreadable=unreadable)
 
 
 def _below(columns: list[Any]) -> Array:

@@ -12,13 +12,14 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError
 from trimwatt.input.checks import check_fits, shown
-from trimwatt.input.raw import Raw, objects
+from trimwatt.input.raw import Raw, objects, of_stored
 from trimwatt.rows import cells, columns
 from trimwatt.workload import Array
 
 
 def read_parquet(path: Path, exact: Collection[str] = (), as_stored: bool = False) -> Raw:
-    """The columns of a Parquet file. exact: those to keep as stored too; as_stored: all, as pandas reads them.
+    """The columns of a Parquet file. exact: those to keep as stored too; as_stored: all, as pandas reads them,
+    and of its index those in `exact`.
 
     Raises InputError where it cannot be read or holds nested columns.
     """
@@ -47,10 +48,16 @@ def _parquet_columns(path: Path, file: Any, exact: Collection[str], as_stored: b
         raise InputError(f"{path.name} names a column twice; give each column its own name")
     if as_stored:
         require("pandas", "sklearn", "A Parquet file for a given model")
-        return from_pandas(table.to_pandas().reset_index(drop=True), path.name)
+        return from_pandas(_with_levels(table.to_pandas(), exact), path.name)
     read = {name: _from_arrow(table.column(name), name, path.name) for name in labels}
     stored = {name: _exactly(table.column(name)) for name in labels if name in exact}
     return Raw(read, path.name, typed=True, stored=stored)
+
+
+def _with_levels(frame: Any, names: Collection[str]) -> Any:
+    """The frame without its index, whose levels called as in `names` are columns."""
+    levels = {name: frame.index.get_level_values(name) for name in frame.index.names if name in names}
+    return frame.assign(**{name: level for name, level in levels.items() if name not in frame}).reset_index(drop=True)
 
 
 def _is_pandas_index(name: str) -> bool:
@@ -128,7 +135,6 @@ def from_pandas(frame: Any, name: str) -> Raw:
     if len(frame) == 0 or not labels:
         raise InputError(f"{name} has {len(frame)} rows and {len(labels)} columns; give at least one of each")
     stored = {label: columns.stored(frame.iloc[:, place]) for place, label in enumerate(labels)}
-    read = {label: columns.plain(column, label) for label, column in stored.items()}
     given = list(frame.columns)
     named = None if labels == given else dict(zip(labels, given, strict=True))
-    return Raw(read, name, typed=True, stored=stored, labels=named)
+    return of_stored(stored, name, labels=named)

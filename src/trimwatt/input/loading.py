@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,7 @@ def load(
     seed: int = 0,
     val_from: Literal["train", "test"] = "train",
     as_stored: bool = False,
+    needs: Collection[str] = (),
 ) -> tuple[Data, Task]:
     """Data in three splits, checked, and the task its target asks for.
 
@@ -56,10 +57,11 @@ def load(
     "split" is found). group: rows of one group stay in one split. time: the latest rows are the test. task: auto,
     classification or regression. val_from: "test" makes validation of half the test rows, for models that saw the
     training rows. as_stored: keep every column, dates as text and images in their layout, as a given model wants them.
+    needs: columns that it was fitted on, which it gets even where they part the rows.
 
     Raises InputError, in one line, for whatever cannot give a trustworthy study. Oddities stand in `Data.warnings`.
     """
-    options = Options(target, split, group, time, task, seed, val_from, as_stored)
+    options = Options(target, split, group, time, task, seed, val_from, as_stored, frozenset(needs))
     if isinstance(source, str | Path):
         return _from_text(source, options)
     return _from_object(source, options, "data")
@@ -103,7 +105,8 @@ def _from_path(path: Path, options: Options) -> Source:
     if low.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
         return table.source(csvtable.read(path, _labels(options), options.as_stored), options, name)
     if low.endswith(".parquet"):
-        exact = [label for label in (options.target, options.group, options.time) if label is not None]
+        named = (options.target, options.group, options.time, options.split, *options.needs)
+        exact = [label for label in named if label is not None]
         return table.source(frames.read_parquet(path, exact, options.as_stored), options, name)
     if low.endswith(".npz"):
         return npz.source(path, options, name)

@@ -12,7 +12,7 @@ from trimwatt.errors import InputError
 from trimwatt.input import arrays, csvtable, frames, images, npz
 from trimwatt.input.checks import listed, near
 from trimwatt.input.loading import existing
-from trimwatt.input.raw import Raw
+from trimwatt.input.raw import Raw, refuse_unreadable
 from trimwatt.rows import columns, described
 from trimwatt.rows.view import Seen, View
 from trimwatt.workload import Array, Data, Rows, Stored
@@ -98,7 +98,8 @@ def _raw(source: Any, manifest_input: Mapping[str, Any]) -> Raw:
     if not isinstance(source, Path):
         return _from_matrix(arrays.as_array(source, "data"), manifest_input, "data")
     if source.name.lower().endswith(".parquet"):
-        return frames.read_parquet(source, as_stored=bool(manifest_input.get("stored")))
+        taken = [column["name"] for column in manifest_input["columns"]]
+        return frames.read_parquet(source, taken, as_stored=bool(manifest_input.get("stored")))
     if source.name.lower().endswith(".npz"):
         return _from_npz(source, manifest_input)
     if source.name.lower().endswith(_TABLES):
@@ -144,6 +145,7 @@ def _columns(raw: Raw, manifest_input: Mapping[str, Any]) -> dict[str, Array]:
             f"{raw.name} lacks {listed(missing)}; the model takes {listed(dict.fromkeys(sources.values()))}; "
             f"it holds {listed(raw.columns) or 'nothing'}{hint}"
         )
+    refuse_unreadable(raw, sources.values())
     try:
         return _view(manifest_input, sources).apply(raw.columns)
     except InputError as error:

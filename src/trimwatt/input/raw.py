@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ class Raw:
     the file has decimal commas. typed: whether the source says itself what is a number, text or missing, as frames and
     Parquet do. stored: columns as the user has them, types and all: of a typed source at least those whose identity
     counts (target, group), of a text file where a given model needs them. labels: of all columns of a frame, where not
-    all of them are text. library: whose frame it was, where not pandas'.
+    all of them are text. library: whose frame it was, where not pandas'. unreadable: why models made here cannot read a
+    column, which is NaN here.
     """
 
     columns: dict[str, Array]
@@ -34,6 +35,7 @@ class Raw:
     stored: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] | None = None
     library: str | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -41,6 +43,24 @@ class Raw:
     def exact(self, label: str) -> Any:
         """A column as the user has it where that is known, else as read."""
         return self.stored.get(label, self.columns[label])
+
+
+def of_stored(stored: Mapping[str, Any], name: str, **about: Any) -> Raw:
+    """Raw columns of stored ones; what models made here cannot read is kept for a given one."""
+    read, unreadable = dict[str, Array](), dict[str, str]()
+    for label, column in stored.items():
+        try:
+            read[label] = columns.plain(column, label)
+        except InputError as error:
+            read[label], unreadable[label] = np.full(len(column), np.nan), str(error)
+    return Raw(read, name, typed=True, stored=stored, unreadable=unreadable, **about)
+
+
+def refuse_unreadable(raw: Raw, labels: Iterable[str]) -> None:
+    """Raises InputError for the first of `labels` that models made here cannot read."""
+    for label in labels:
+        if label in raw.unreadable:
+            raise InputError(raw.unreadable[label])
 
 
 def understand(raw: Raw, label: str) -> Meaning:

@@ -13,7 +13,7 @@ from trimwatt.errors import InputError
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, near, shown
 from trimwatt.input.original import Given
-from trimwatt.input.raw import Raw, identities, target_values, understand
+from trimwatt.input.raw import Raw, identities, refuse_unreadable, target_values, understand
 from trimwatt.rows import cells, columns, dates
 from trimwatt.rows.meaning import Meaning
 from trimwatt.rows.view import Seen, View
@@ -52,10 +52,12 @@ def source(
     target = _existing(raw, options.target, "target", "--target COLUMN")
     options, note = _with_split(raw, options, target, assigned)
     special = {target: "target", options.split: "split", options.group: "group"}
+    apart = [label for label in special if label is not None and (label == target or label not in options.needs)]
     for label in (options.split, options.group, options.time):
         if label is not None and _existing(raw, label, "named", "a name that is there") == target:
             raise InputError(f"{raw.name}: column {target!r} is the target and cannot part the rows too; name another")
-    features = _features(raw, [label for label in raw.columns if label not in special], options)
+    refuse_unreadable(raw, [label for label in (*special, options.time) if label is not None])
+    features = _features(raw, [label for label in raw.columns if label not in special], apart, options)
     which = assigned if assigned is not None else _split_of_rows(raw, options.split)
     y = target_values(raw, target)
     notes = [*raw.warnings, *note, *features.warnings]
@@ -68,7 +70,7 @@ def source(
         warnings=tuple(notes),
         derive={} if options.as_stored else features.derive,
         view=View(tuple(features.seen)) if options.as_stored else None,
-        given=None if given is None else _given(given, [label for label in special if label], which),
+        given=None if given is None else _given(given, apart, which),
     )
 
 
@@ -199,9 +201,15 @@ def _moments(raw: Raw, label: str | None) -> Array | None:
     return values
 
 
-def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
+def _features(raw: Raw, labels: list[str], apart: list[str], options: Options) -> _Features:
+    """Features called as in `labels`; stored ones are all columns but those `apart`, also what cannot be read here."""
     found = _Features()
+    if not options.as_stored:
+        refuse_unreadable(raw, labels)
     for label in labels:
+        if label in raw.unreadable:
+            found.warnings.append(f"models made here leave out: {raw.unreadable[label]}")
+            continue
         meaning = understand(raw, label)
         reason = None if options.as_stored else _useless(meaning, label)
         if reason or meaning.values.dtype.kind == "M":
@@ -211,7 +219,8 @@ def _features(raw: Raw, labels: list[str], options: Options) -> _Features:
         else:
             _add(found, raw, label, meaning)
     if options.as_stored:
-        found.columns = Stored({label: raw.exact(label) for label in labels}, raw.labels, raw.library)
+        kept = {label: raw.exact(label) for label in raw.columns if label not in apart}
+        found.columns = Stored(kept, raw.labels, raw.library)
     elif found.dropped:
         found.warnings.append(f"columns dropped: {'; '.join(found.dropped)}")
     if not found.columns:

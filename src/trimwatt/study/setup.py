@@ -31,7 +31,15 @@ def task_of(task: str, outputs: str | None) -> str:
 
 def load_given(model: Any, data: Data) -> Workload | None:
     """The model that the user gave, as it came; None where there is none."""
-    return None if model is None else input.load_model(model, data)
+    if model is None:
+        return None
+    given = input.load_model(model, data)
+    return given if data.classes is not None else replace(given, task="regression")
+
+
+def fitted_columns(model: Workload | None) -> tuple[str, ...]:
+    """Names of the columns that a given model says it was fitted on."""
+    return () if model is None else tuple(str(name) for name in getattr(model.model, "feature_names_in_", ()))
 
 
 def ask_given(given: Workload | None, base: Workload, most_s: float) -> tuple[Workload, Reference | None]:

@@ -108,6 +108,7 @@ def optimize(
     )
     folder = folders.choose(output, data, resume, force)
     with _signals.as_interrupts(), _fork_server(model) as server:
+        came = None if model is None else input.load_model(model)
         rows, kind = input.load(
             data,
             target=target,
@@ -118,13 +119,14 @@ def optimize(
             seed=seed,
             val_from=val_from,
             as_stored=model is not None,
+            needs=setup.fitted_columns(came),
         )
         scenario = Scenario(batch_size, threads, _request(request, rows))  # type: ignore[arg-type]
         options = Options(
             max_drop, floor, limits, units.parse_budget(budget), scenario,
             baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold,
         )  # fmt: skip
-        given = setup.load_given(model, rows)
+        given = setup.load_given(came, rows)
         base = setup.workload(
             given, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
             outputs=outputs, classes=classes,
