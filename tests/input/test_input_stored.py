@@ -327,3 +327,11 @@ def test_a_column_that_only_a_given_model_can_read_is_left_out_for_models_made_h
     about = describe(load((frame[["a"]].assign(d=Y), Y))[0])
     with pytest.raises(InputError, match="column 'd' is timedelta64"):
         rows_for_prediction(frame, about)
+
+
+def test_what_is_missing_for_models_made_here_alone_is_told_so() -> None:
+    frame = pd.DataFrame({"a": [np.inf, *range(1, ROWS)], "b": np.arange(ROWS) / 7})
+    for as_stored in (True, False):
+        data, _ = load((frame, Y), as_stored=as_stored)
+        (note,) = [note for note in data.warnings if "infinite" in note]
+        assert note.endswith("for models made here; the given one gets them as stored") == as_stored

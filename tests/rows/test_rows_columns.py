@@ -48,6 +48,8 @@ def test_every_type_has_a_kind_and_a_plain_form(column: Any, kind: str, plain: l
         (np.round(52 + np.random.default_rng(1).random(100) / 10, 6), True),  # degrees
         (np.arange(100) + 16_777_216.05, True),  # amounts with cents
         (np.arange(100) * 0.01, False),  # small amounts
+        (np.append(np.zeros(2000), np.arange(100) + 16_777_216.05), True),  # the first rows say nothing of the step
+        (np.append(np.arange(2000) + 16_777_216.25, 16_777_216.1), True),
         (np.arange(100) * 60 + 16_777_216, False),  # a step that float32 still tells apart
         (np.random.default_rng(0).normal(size=500), False),
         (1e9 + np.random.default_rng(0).normal(size=500), True),

@@ -29,6 +29,7 @@ _ENOUGH_ROWS = 20
 class _Features:
     """Features found so far, what to remember of them, and what to tell."""
 
+    as_stored: bool = False
     columns: dict[str, Array] = field(default_factory=dict)
     derive: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -203,7 +204,7 @@ def _moments(raw: Raw, label: str | None) -> Array | None:
 
 def _features(raw: Raw, labels: list[str], apart: list[str], options: Options) -> _Features:
     """Features called as in `labels`; stored ones are all columns but those `apart`, also what cannot be read here."""
-    found = _Features()
+    found = _Features(options.as_stored)
     if not options.as_stored:
         refuse_unreadable(raw, labels)
     for label in labels:
@@ -272,7 +273,8 @@ def _add(found: _Features, raw: Raw, label: str, meaning: Meaning) -> None:
     values, lost = columns.single(meaning.values)
     found.warnings += _rounded(meaning.values, values, label)
     if lost:
-        found.warnings.append(f"column {label!r}: {lost} infinite or too large values were taken as missing")
+        where = " for models made here; the given one gets them as stored" if found.as_stored else ""
+        found.warnings.append(f"column {label!r}: {lost} infinite or too large values were taken as missing{where}")
     found.columns[label] = values
     found.seen.append(Seen(label, label, "text" if values.dtype == object else "number", spec))
 

@@ -162,6 +162,7 @@ def _digits(value: float) -> str:
 
 _MOST_DECIMALS = 6
 _LARGEST = 2.0**62
+_SAMPLE = 1000
 # of the spread of a column without a fixed number of decimals
 _NOTICEABLE = 1e-4
 
@@ -186,6 +187,9 @@ def moved(values: Array) -> int:
 
 def _step(values: Array) -> float | None:
     """The largest step that leads from each value to each other, None where they have many decimals."""
+    sample = values[:_SAMPLE]
+    if len(values) > len(sample) and len(np.unique(sample)) > 1 and _step(sample) is None:
+        return None  # a few rows tell it in most columns
     for decimals in range(_MOST_DECIMALS + 1):
         scaled = np.round(values * 10.0**decimals)
         if np.abs(scaled).max() >= _LARGEST:
