@@ -178,6 +178,32 @@ def test_older_formats_and_unknown_loaders_are_refused() -> None:
             _skops.read(rename(content, change), "model.skops")
 
 
+def test_keys_are_made_by_types_alone() -> None:
+    """A type of a key is called while its dict is built."""
+    function = make_pipeline(FunctionTransformer(_functions.NamedFunction("numpy.max")), LinearRegression())
+    function_node: dict[str, Any] = {}
+
+    def change(node: dict[str, Any], way: str) -> None:
+        if node["__class__"] == "NamedFunction":
+            function_node.update(node)
+            return
+        keys = node.get("key_types")
+        if keys is None or not function_node or "done" in function_node:
+            return
+        function_node["done"] = True
+        if way == "object":
+            keys["content"] = [{**function_node, "content": None}]
+        elif way == "number":
+            keys["content"][0]["__id__"] = function_node["__id__"]
+        else:
+            node["key_types"] = {**keys, "__loader__": "CachedNode"}
+
+    for way in ("object", "number", "cached"):
+        function_node.clear()
+        with pytest.raises(InputError, match="one object in the place of another"):
+            _skops.read(rename(data(predictor(function)), functools.partial(change, way=way)), "model.skops")
+
+
 def test_a_vectorizer_that_opens_files_is_refused(tmp_path: Path) -> None:
     texts = ["a b", "b c", "c d"]
     model = make_pipeline(TfidfVectorizer(analyzer="char"), Ridge()).fit(texts, [1.0, 2.0, 3.0])

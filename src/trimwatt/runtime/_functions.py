@@ -33,13 +33,24 @@ class NamedFunction:
     name: str
 
     def __call__(self, *given: Any, **options: Any) -> Any:
+        """Of one array. Options that could hand it something else, such as where to write to (`out`), are refused."""
         module, _, name = str(self.name).rpartition(".")
         if module != "numpy" or name not in RUNS:
             raise InputError(
                 f"the model calls {self.name}, and a file's functions are never run; predict in the program that made "
                 "the model, or deploy one of the study's ONNX models"
             )
+        if len(given) != 1 or not all(is_option(key, value) for key, value in options.items()):
+            raise InputError(
+                f"the model calls {self.name} with {len(given)} arrays and {', '.join(options) or 'no options'}; a "
+                "file's functions take one array, axis and keepdims; predict in the program that made the model"
+            )
         return getattr(np, name)(*given, **options)
+
+
+def is_option(key: Any, value: Any) -> bool:
+    """Whether a function of a file may be called with `key=value`."""
+    return (key == "axis" and (value is None or type(value) is int)) or (key == "keepdims" and type(value) is bool)
 
 
 def detach(value: Any) -> Any:

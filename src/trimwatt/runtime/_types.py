@@ -2,8 +2,8 @@
 
 Reviewed type by type: none runs code that its state chooses, and none opens a file that its state names. No functions:
 `_functions` keeps their names. No prefixes: `numpy.memmap` opens files, `PyFuncDistance64` calls what it is given.
-`Birch`, and splines, which hold functions of scipy, are left out. The state of a vectorizer is looked at once more
-(`_skops`), since one with `input="filename"` opens the files that its rows name.
+`Birch` is left out, and so is `SplineTransformer`, which holds objects of scipy. What is harmless by itself is not so
+in every place (an array where an estimator belongs, a vectorizer with `input="filename"`): `_places` looks at that.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ sklearn.preprocessing._discretization: KBinsDiscretizer
 sklearn.preprocessing._encoders: OneHotEncoder OrdinalEncoder
 sklearn.preprocessing._function_transformer: FunctionTransformer
 sklearn.preprocessing._label: LabelBinarizer LabelEncoder MultiLabelBinarizer
-sklearn.preprocessing._polynomial: PolynomialFeatures SplineTransformer
+sklearn.preprocessing._polynomial: PolynomialFeatures
 sklearn.preprocessing._target_encoder: TargetEncoder
 sklearn.random_projection: GaussianRandomProjection SparseRandomProjection
 sklearn.semi_supervised._label_propagation: LabelPropagation LabelSpreading
