@@ -119,6 +119,26 @@ def test_a_folder_that_is_no_study_is_left_as_it_is(run: Run, asked: str) -> Non
     assert all(Path("proj", name).read_bytes() == b"mine" for name in names)
 
 
+@pytest.mark.parametrize("kept", ["study.db", "study.id"])
+def test_another_program_s_database_is_not_opened(run: Run, folder: Path, kept: str) -> None:
+    import sqlite3
+
+    with sqlite3.connect(folder / kept) as connection:
+        connection.execute("CREATE TABLE patients (name TEXT)")
+    connection.close()
+    before = (folder / kept).read_bytes()
+    code, _, err = run("report", folder)
+    assert code == 2 and "is not a study of trimwatt and was not touched" in err and err.count("\n") == 1
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(kept, before)]
+
+
+def test_one_that_was_killed_before_it_wrote_anything_is_not_written_to(run: Run, folder: Path) -> None:
+    (folder / "study.db").touch()
+    code, _, err = run("report", folder)
+    assert code == 2 and "stopped before its baseline was measured" in err
+    assert (folder / "study.db").stat().st_size == 0
+
+
 def test_a_mistyped_name_in_a_study_is_not_taken_for_it(run: Run, folder: Path) -> None:
     keep(folder)
     code, _, err = run("report", folder / "studyy.json")

@@ -186,7 +186,7 @@ def test_what_is_put_back_goes_through_no_link(study: Path) -> None:
 
 def test_tidying_and_pruning_stay_in_the_folder(study: Path) -> None:
     outside = study.parent / "outside"
-    for name in ("empty", "t00"):
+    for name in ("empty", "t00", "t01"):
         (outside / name).mkdir(parents=True)
     for name in ("base.bin", "t00/live.bin"):
         _handoff.write("mine", outside / name)
@@ -196,4 +196,25 @@ def test_tidying_and_pruning_stay_in_the_folder(study: Path) -> None:
     before = content(outside)
     assert folders.tidy_stopped(study)
     folders._prune(study)
-    assert content(outside) == before and (outside / "empty").is_dir()
+    assert content(outside) == before and (outside / "empty").is_dir() and (outside / "t01").is_dir()
+
+
+def test_a_database_that_another_program_holds_is_known_all_the_same(study: Path) -> None:
+    import sqlite3
+
+    for name in ("study.json", "report.html"):
+        (study / name).unlink()
+    holder = sqlite3.connect(study / "study.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("CREATE TABLE more (name TEXT)")
+    assert (study / "study.db-wal").exists()
+    assert _own.is_study(study)
+    holder.close()
+
+
+def test_empty_folders_of_the_user_s_stay(study: Path) -> None:
+    (study / "trials/ideas").mkdir()
+    with replace(study) as place:
+        place.settle()
+    assert [path.relative_to(study).as_posix() for path in study.rglob("*")] == ["trials", "trials/ideas"]

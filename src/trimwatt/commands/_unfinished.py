@@ -12,8 +12,8 @@ from trimwatt.errors import InputError
 def read(folder: Path) -> dict[str, Any] | None:
     """What the study in `folder` kept, in the form of study.json but without a verdict; None where there is none.
 
-    What a killed run left behind is tidied. Raises InputError where no trial was kept, and where the database, a
-    server perhaps, cannot be read.
+    What a killed run left behind is tidied. Raises InputError where no trial was kept, where the database is
+    another program's, and where it, a server perhaps, cannot be read.
     """
     from trimwatt.study import folder as folders
 
@@ -24,6 +24,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
     if not stopped.is_kept(folder):
         return None
+    folders.check_kept(folder)
     from trimwatt.store import open_store
     from trimwatt.study.summary import plain
 
@@ -32,10 +33,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     if study is None and running:
         raise InputError(f"the study in {folder} is running and has measured nothing yet; ask again later")
     if study is None:
-        raise InputError(
-            f"the study in {folder} was stopped before its baseline was measured, so there is nothing to report; the "
-            "same optimize command with --resume starts it again"
-        )
+        raise folders.nothing_measured(folder)
     if running:
         study["warnings"] = [text.replace("was stopped", "is still running") for text in study["warnings"]]
     found: dict[str, Any] = plain(study)

@@ -60,13 +60,23 @@ def is_study(folder: Path) -> bool:
     return any(_recognised(folder / name, proves) for name, proves in {**_FILES, "study.db": _has_our_tables}.items())
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether the database in `folder` is one that a run was killed over before it wrote anything."""
+    return _recognised(folder / "study.db", _is_database) and not is_study(folder)
+
+
+def trial_folders(folder: Path) -> list[Path]:
+    """The folders of trials, by our pattern of ids and through no link."""
+    trials = folder / "trials"
+    found = [] if trials.is_symlink() else sorted(trials.glob("t*"))
+    return [path for path in found if _TRIAL.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+
+
 def objects(folder: Path) -> Iterator[Path]:
     """What a run keeps for itself alone: objects in `work/`, and one in each trial's folder."""
-    work, trials = folder / "work", folder / "trials"
+    work = folder / "work"
     found = [] if work.is_symlink() else [path for path in work.glob("*.bin") if _WORK.fullmatch(path.name)]
-    if not trials.is_symlink():
-        of_trials = (path for path in trials.glob("t*/live.bin") if _TRIAL.fullmatch(path.parent.name))
-        found += [path for path in of_trials if not path.parent.is_symlink()]
+    found += [trial / "live.bin" for trial in trial_folders(folder)]
     yield from (path for path in found if _recognised(path, _handoff.is_ours))
 
 
@@ -133,8 +143,20 @@ def _has_our_tables(path: Path) -> bool:
 def _tables(path: Path) -> set[str]:
     check_beside(path)
     # with nothing to read beside it, reading must leave nothing there either
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True)) as connection:
+    if not path.with_name(f"{path.name}-wal").exists():
+        return _read_tables(path, "immutable=1")
+    try:
+        return _read_tables(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        # whoever holds the database, what it has written by now says whose it is
+        return _read_tables(path, "immutable=1")
+
+
+def _read_tables(path: Path, how: str) -> set[str]:
+    uri = f"file:{quote(str(path.absolute()))}?{how}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 

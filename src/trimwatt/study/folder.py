@@ -16,6 +16,7 @@ from trimwatt._files import write_whole
 from trimwatt.errors import InputError
 from trimwatt.store import folder_lock, open_store
 from trimwatt.store._base import FILE, IDENTITY
+from trimwatt.store._beside import check_beside
 from trimwatt.study import _own
 
 # what is being replaced waits in the one until the new study stands; in the other it is only left to be deleted
@@ -77,6 +78,25 @@ def check_own(folder: Path) -> _own.Found:
     if not found.own and any(not path.name.startswith(_PASSING) for path in folder.iterdir()):
         raise InputError(f"{folder} is not a study of trimwatt and was not touched; choose another folder with -o")
     return found
+
+
+def check_kept(folder: Path) -> None:
+    """Raise InputError where what is kept in `folder` is no study's, or nothing yet; opens nothing that is not ours."""
+    check_beside(folder / FILE)
+    if _own.is_begun(folder):
+        raise nothing_measured(folder)
+    if not _own.is_study(folder):
+        raise InputError(
+            f"{folder} is not a study of trimwatt and was not touched; give the folder that `trimwatt optimize` wrote"
+        )
+
+
+def nothing_measured(folder: Path) -> InputError:
+    """What to say of a study without a trial."""
+    return InputError(
+        f"the study in {folder} was stopped before its baseline was measured, so there is nothing to report; the "
+        "same optimize command with --resume starts it again"
+    )
 
 
 class _Held:
@@ -206,10 +226,11 @@ def _move(paths: Iterable[Path], start: Path, end: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the folders of a study that are empty now."""
+    """Remove the folders of a study that are empty now; empty ones of the user's stay."""
     tops = [folder / name for name in _BELOW if not (folder / name).is_symlink()]
-    below = [path for top in tops for path in top.rglob("*") if path.is_dir() and not path.is_symlink()]
-    for path in (*sorted(below, reverse=True), *tops):
+    parts = [] if (folder / "artifact").is_symlink() else (folder / "artifact").rglob("*")
+    below = [path for path in parts if path.is_dir() and not path.is_symlink()]
+    for path in (*sorted(below, reverse=True), *_own.trial_folders(folder), *tops):
         with contextlib.suppress(OSError):
             path.rmdir()
 
