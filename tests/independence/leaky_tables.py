@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -91,11 +91,49 @@ def regimes(when: Callable[[Array], Any], shuffled: bool) -> Made:
     return {"when": when(moment)[order], **_noise(ROWS, 2)}, y[order]
 
 
+def unknown_at(values: Array, cell: Any, places: Iterable[int] = (77,)) -> Array:
+    """The values with a cell that tells nothing at these places."""
+    values = values.astype(float) if cell is np.nan else values.copy()
+    values[list(places)] = cell
+    return values
+
+
+def visits_with_an_odd_cell() -> Made:
+    x, y = visits()
+    return {**x, "record": unknown_at(x["record"], "walk-in, no record")}, y
+
+
+def irregular(moment: Array) -> Array:
+    """Times of events without a rate, in float32 as models read them."""
+    return np.cumsum(np.random.default_rng(8).exponential(3.7, len(moment)))[moment]
+
+
+def weekly(moment: Array) -> Array:
+    """20210301 and so on."""
+    days_ = np.datetime64("2000-01-03") + 7 * moment
+    return np.array([int(str(day).replace("-", "")) for day in days_])
+
+
+def calendar(within: str, days_each: int) -> Made:
+    """A year and the number of a week or day in it."""
+    x, y = regimes(lambda n: n, shuffled=True)
+    moment = x.pop("when")
+    each = 364 // days_each
+    return {"year": 2000 + moment // each, within: 1 + moment % each, **x}, y
+
+
 def walks() -> Made:
     """No column of time: readings that drift through the file, as the label does."""
     rng = np.random.default_rng(7)
     x = np.cumsum(rng.normal(size=(ROWS, 4)), axis=0)
     return {f"v{place}": x[:, place] for place in range(4)}, np.repeat(rng.integers(0, 2, ROWS // 20), 20)
+
+
+def drifts(when: Callable[[Array], Any]) -> Made:
+    """The same, with the time of each reading, in random order."""
+    x, y = walks()
+    order = np.random.default_rng(6).permutation(ROWS)
+    return {"when": when(np.arange(ROWS))[order], **{name: column[order] for name, column in x.items()}}, y[order]
 
 
 def days(moment: Array) -> Array:
@@ -119,5 +157,24 @@ LEAKY: dict[str, tuple[Callable[[], Made], str]] = {
     "regimes by day in random order": (lambda: regimes(days, shuffled=True), "time"),
     "regimes by unix seconds": (lambda: regimes(lambda n: 1_600_000_000 + 3600 * n, shuffled=True), "time"),
     "regimes by a counter": (lambda: regimes(lambda n: n, shuffled=True), "time"),
+    "readings by day, one unknown": (lambda: drifts(lambda n: unknown_at(days(n), "unknown")), "time"),
+    "readings by day, one impossible": (
+        lambda: drifts(lambda n: unknown_at(days(n), "2021-13-45")),
+        "time",
+    ),
+    "readings by day, many missing": (
+        lambda: drifts(lambda n: unknown_at(days(n), "", range(0, ROWS, 8))),
+        "time",
+    ),
+    "regimes by unix seconds, one missing": (
+        lambda: regimes(lambda n: unknown_at(1_600_000_000 + 3600 * n, np.nan), shuffled=True),
+        "time",
+    ),
+    "regimes by an irregular clock": (lambda: regimes(irregular, shuffled=True), "time"),
+    "regimes by an irregular counter": (lambda: regimes(lambda n: (7 * irregular(n)).astype(int), True), "time"),
+    "regimes by weeks in eight digits": (lambda: regimes(weekly, shuffled=True), "time"),
+    "regimes by year and week": (lambda: calendar("week", 7), "time"),
+    "regimes by year and day of the year": (lambda: calendar("day_of_year", 1), "time"),
+    "visits of patients, one odd": (visits_with_an_odd_cell, "group"),
     "readings in the order of the file": (walks, "time"),
 }

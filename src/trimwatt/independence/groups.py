@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from trimwatt.independence import probe
 from trimwatt.independence._base import Table, Tie, number
 from trimwatt.independence._columns import as_numbers
+from trimwatt.independence.moments import LEAST_KNOWN
 from trimwatt.independence.probe import matrix
 from trimwatt.workload import Array
 
@@ -68,14 +70,14 @@ def _names_groups(labels: Array) -> bool:
 
 
 def _parts(column: Array) -> Iterator[Array]:
-    """What stands between the marks of text that is built alike in every row."""
+    """What stands between the marks of text that is built alike in most rows; of another cell, the whole of it."""
     cells = [re.split(r"[^0-9A-Za-z]+", str(cell)) for cell in column.tolist()]
-    width = len(cells[0])
-    if not 2 <= width <= 6 or any(len(cell) != width for cell in cells):
+    width, alike = Counter(map(len, cells)).most_common(1)[0]
+    if not 2 <= width <= 6 or alike < LEAST_KNOWN * len(cells):
         return
     for place in range(width):
         words = np.empty(len(cells), dtype=object)
-        words[:] = [cell[place] for cell in cells]
+        words[:] = [cell[place] if len(cell) == width else " ".join(cell) for cell in cells]
         yield number(words)
 
 

@@ -120,7 +120,10 @@ def judge(found: Sequence[Tie], part: Array, y: Array, classified: bool) -> Inde
 def cut(tie: Tie, part: Array) -> Array:
     """Judged rows that are tied to rows of another split `(n,)`: of training, and for test rows of validation too."""
     if tie.kind == "time":
-        return np.asarray((part != TRAIN) & (tie.labels < tie.labels[part == TRAIN].max()))
+        fitted = tie.labels[part == TRAIN]
+        known = fitted[np.isfinite(fitted)]
+        # a row of an unknown moment may be of any
+        return np.asarray((part != TRAIN) & ~(tie.labels >= (known.max() if len(known) else np.inf)))
     first = np.full(int(tie.labels.max()) + 1, TEST + 1)
     np.minimum.at(first, tie.labels, part)
     return np.asarray(first[tie.labels] < part)

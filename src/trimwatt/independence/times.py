@@ -1,14 +1,12 @@
-"""Rows in the order of time: dates, clocks and counters, and whether a split at random misleads there."""
+"""Rows in the order of time: whether a split at random misleads there."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
 from trimwatt.independence import probe
-from trimwatt.independence._base import TRAIN, Table, Tie
-from trimwatt.independence._columns import as_numbers
+from trimwatt.independence._base import Table, Tie
+from trimwatt.independence.moments import moments_of
 from trimwatt.workload import Array
 
 _BLOCKS = 20
@@ -19,9 +17,8 @@ _LEAST_GAIN = 0.03
 _LEAST_LAG = 0.05
 _LEAST_GAIN_OF_ORDER = 0.15
 _ORDER_SHOWS = 5.0
-_LEAST_MOMENTS = (50, 0.05)
-_UNIX = ((3e8, 4.2e9), (3e11, 4.2e12), (3e14, 4.2e15), (3e17, 4.2e18))
-_CALENDAR = (("year", "yr", "yyyy"), ("month", "mnth", "mon", "mm"), ("day", "dd", "dom"), ("hour", "hr", "hh"))
+_STAYS = 0.3
+_MOST_CLASSES = 20
 
 
 def find(table: Table) -> Tie | None:
@@ -31,89 +28,57 @@ def find(table: Table) -> Tie | None:
     when it has seen only earlier ones.
     """
     known: list[Array] = []
-    for names, moments in moments_of(table):
-        if follows(table.part, moments):
+    for moments in moments_of(table):
+        if not moments.loose and moments.is_followed(table.part):
             return None
-        order = np.argsort(moments, kind="stable")
-        if any(_same_order(other, order) for other in known) or not _depends(table, order):
+        order = moments.order
+        if any(_same_order(other, order, len(table)) for other in known):
+            continue
+        if not (_switches(table, order) if moments.loose else _depends(table, order)):
             continue
         known.append(order)
-        if _misleads(table, order) or _drifts(table, order):
-            return Tie("time", moments, names)
-    return None if any(_same_order(order, np.arange(len(table))) for order in known) else _by_order(table)
+        if _misleads(table, order) or (not moments.loose and _drifts(table, order)):
+            return Tie("time", moments.values, moments.names)
+    in_file = np.arange(len(table))
+    return None if any(_same_order(order, in_file, len(table)) for order in known) else _by_order(table)
 
 
-def _same_order(a: Array, b: Array) -> bool:
-    """Whether two orders of the rows are nearly one, as those of a date and of the number of the row."""
-    place = np.empty(len(a), np.int64)
-    place[a] = np.arange(len(a))
-    return float(np.abs(place[b] - np.arange(len(b))).mean()) < 0.02 * len(a)
+def _same_order(a: Array, b: Array, rows: int) -> bool:
+    """Whether two orders of rows are nearly one, as those of a date and of the number of the row."""
+    place = np.zeros((2, rows), np.int64)
+    for own, order in zip(place, (a, b), strict=True):
+        own[order] = 1 + np.arange(len(order))
+    both = place[:, (place > 0).all(axis=0)]
+    return both.shape[1] > 0.5 * rows and float(np.abs(both[0] - both[1]).mean()) < 0.02 * rows
 
 
 def is_followed(table: Table) -> bool:
     """Whether the split is one by time: all judged rows are as late as the last training row, by a date or a clock."""
-    return any(follows(table.part, moments) for names, moments in moments_of(table) if _is_sure(table, names))
-
-
-def _is_sure(table: Table, names: tuple[str, ...]) -> bool:
-    """Whether columns are dates; a counter may just number the rows of one split after those of another."""
-    moments = as_numbers(table.columns[names[0]])
-    dated = table.columns[names[0]].dtype.kind == "M" or len(names) > 1
-    return dated or (moments is not None and _counts_seconds(np.unique(moments)))
-
-
-def follows(part: Array, moments: Array) -> bool:
-    """Whether all judged rows are as late as the last training row, or later."""
-    if (part < 0).all() or not (part > TRAIN).any():
+    if (table.part < 0).all():
         return False
-    return bool(moments[part > TRAIN].min() >= moments[part == TRAIN].max())
+    return any(moments.sure and moments.is_followed(table.part) for moments in moments_of(table))
 
 
-def moments_of(table: Table) -> Iterator[tuple[tuple[str, ...], Array]]:
-    """Columns that tell a time, as numbers that grow with it, dates first; those without a gap only."""
-    columns = sorted(table.columns.items(), key=lambda item: item[1].dtype.kind != "M")
-    for name, column in columns:
-        numbers = as_numbers(column) if column.dtype != object else None
-        if numbers is None or not bool(np.isfinite(numbers).all()):
-            continue
-        numbers = numbers.astype(np.float64)
-        if column.dtype.kind == "M" or _is_clock(numbers, table.part):
-            yield (name,), numbers
-    yield from _calendar(table)
+def _switches(table: Table, order: Array) -> bool:
+    """Whether the target stays the same for a while and then is another, over and over.
+
+    It varies with an amount too, but few times: rows a twentieth of all apart still have much in common.
+    """
+    y = table.y[order]
+    codes = np.unique(y)
+    indicators = [y == code for code in codes[:_MOST_CLASSES]] if table.classified else [y]
+    return any(_is_brief(np.asarray(one, dtype=np.float64)) for one in indicators)
 
 
-def _is_clock(numbers: Array, part: Array) -> bool:
-    """Whether numbers count seconds since 1970, run along with the rows, or tick at one rate; amounts do neither."""
-    moments = np.unique(numbers)
-    if len(moments) < max(_LEAST_MOMENTS[0], _LEAST_MOMENTS[1] * len(numbers)):
+def _is_brief(values: Array) -> bool:
+    rest, far = values - values.mean(), len(values) // _BLOCKS
+    whole = float((rest**2).mean())
+    if far < _STRETCH or whole == 0:
         return False
-    if _counts_seconds(moments):
-        return True
-    if all(bool((np.diff(numbers[part == one]) >= 0).all()) for one in np.unique(part)):
-        return True
-    steps = np.diff(moments)
-    whole = bool((moments == np.round(moments)).all())
-    return whole and len(moments) > 0.5 * len(numbers) and float((steps == np.median(steps)).mean()) > 0.9
-
-
-def _counts_seconds(moments: Array) -> bool:
-    """Whether ascending numbers are whole seconds since 1970, or thousandths of them down to nanoseconds."""
-    whole = bool((moments == np.round(moments)).all())
-    return whole and any(low < moments[0] and moments[-1] < high for low, high in _UNIX)
-
-
-def _calendar(table: Table) -> Iterator[tuple[tuple[str, ...], Array]]:
-    """Year, month, day and hour in columns of their own, as one."""
-    columns = {name.casefold(): (name, as_numbers(column)) for name, column in table.columns.items()}
-    found = [next((columns[word] for word in words if word in columns), None) for words in _CALENDAR]
-    parts = [part for part in found if part is not None]
-    if found[0] is None or found[1] is None or any(v is None or not np.isfinite(v).all() for _, v in parts):
-        return
-    total = np.zeros(len(table))
-    for place, scale in zip(found, (12, 1, 1 / 31, 1 / 744), strict=True):
-        if place is not None and place[1] is not None:
-            total += scale * place[1]
-    yield tuple(name for name, _ in parts), np.round(total * 744)
+    near = np.mean([(rest[step:] * rest[:-step]).mean() for step in (1, 2, 3)]) / whole
+    steps = (np.linspace(0.75, 1.25, 7) * far).astype(np.int64)
+    apart = np.mean([(rest[step:] * rest[:-step]).mean() for step in steps]) / whole
+    return bool(near > _STAYS and apart < near / 2)
 
 
 def _depends(table: Table, order: Array) -> bool:
