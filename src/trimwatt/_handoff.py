@@ -15,7 +15,7 @@ from typing import Any
 
 from trimwatt import _portable
 from trimwatt._files import write_private
-from trimwatt.errors import InputError, TrimwattError
+from trimwatt.errors import InputError, TrimwattError, first_line
 
 _DEPTH = 6
 # what each file begins with, so that one left behind is told from a file of the user's with such a name
@@ -68,8 +68,7 @@ def dump(value: Any) -> bytes:
 
 def refuse(value: Any, error: Exception) -> str:
     """In one line why `value` cannot be handed to another process, and what to do."""
-    text = str(error).strip()
-    why = text.splitlines()[0][:120] if text else type(error).__name__
+    why = first_line(error, 120)
     place = _culprit(value)
     where = f", which holds {place}" if place else ""
     return (

@@ -55,3 +55,15 @@ class TrialFailed(TrimwattError):
 
 class TrialStopped(TrialFailed):
     """This candidate took more time than it was given; it may be tried again with more."""
+
+
+def first_line(error: BaseException, most: int = 300, *, named: bool = False) -> str:
+    """What an error of another library says, in one line of at most `most` characters: its first one with text.
+
+    named: after the name of its type, which alone stands for an error that says nothing.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    name = type(error).__name__
+    if not lines:
+        return name
+    return f"{name}: {lines[0][:most]}" if named else lines[0][:most]

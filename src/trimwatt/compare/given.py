@@ -18,7 +18,7 @@ from trimwatt.compare._base import Arm
 from trimwatt.compare.arms import CallableArm, FunctionArm, ModelArm, SessionArm, called
 from trimwatt.compare.command import CommandArm
 from trimwatt.compare.forked import ForkedArm
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.runtime import deployed
 from trimwatt.scenario import Request, Scenario
 from trimwatt.workload import Array, Rows, count, take
@@ -153,7 +153,7 @@ def _handed(
             arms.append(stack.enter_context(FunctionArm(function, name=name, threads=asked.threads)))
         except Exception as error:
             # an object's own __reduce__ may raise anything
-            why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            why = first_line(error, 200)
             return _here(given, asked, stack, f"{name} could not be handed to a process of its own ({why})")
     return arms, ()
 

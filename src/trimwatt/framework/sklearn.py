@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed, TrimwattError
+from trimwatt.errors import InputError, TrialFailed, TrimwattError, first_line
 from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision, meaning
 from trimwatt.framework.prepare import StackPrepare
@@ -200,14 +200,8 @@ def quietly_fitted(estimator: Any, rows: Any, target: Array) -> Any:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return estimator.fit(rows, target)
     except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TrialFailed(f"{type(estimator).__name__} cannot be fitted on these rows: {reason}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
 
 
 def _tried(workload: Workload) -> Workload:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, first_line
 from trimwatt.rows import cells
 from trimwatt.workload import Array, unmasked
 
@@ -107,7 +107,7 @@ def as_pandas(value: Any) -> Any:
             return pa.table(value).to_pandas(types_mapper=_nullable(pa.table(value)))
         return pa.table({"column": pa.chunked_array(value)}).to_pandas()["column"]
     except Exception as error:  # each library raises its own
-        raise InputError(f"{name} cannot be read ({str(error).splitlines()[0][:120]}); give .to_pandas()") from error
+        raise InputError(f"{name} cannot be read ({first_line(error, 120)}); give .to_pandas()") from error
 
 
 def _nullable(table: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, first_line
 from trimwatt.runtime import _places
 from trimwatt.runtime._types import ALLOWED
 
@@ -34,7 +34,8 @@ def read(data: bytes, name: str) -> Any:
     except InputError:
         raise
     except Exception as error:  # a damaged file raises anything
-        raise InputError(f"{name} cannot be read ({_line(error)}); copy the artifact again") from error
+        why = first_line(error, 160, named=True)
+        raise InputError(f"{name} cannot be read ({why}); copy the artifact again") from error
     return value
 
 
@@ -93,8 +94,3 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
             if "__loader__" in node or "__class__" in node:
                 yield node
             todo += node.values()
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
-from trimwatt.errors import InputError, MissingExtra
+from trimwatt.errors import InputError, MissingExtra, first_line
 from trimwatt.store._base import Busy
 from trimwatt.store._beside import check_beside
 
@@ -92,7 +92,7 @@ def plain_errors(url: sa.URL) -> Iterator[None]:
             raise Busy(
                 f"the database {place(url)} is locked by another process; end that process, then add --resume"
             ) from error
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        cause = first_line(getattr(error, "orig", None) or error)
         remedy = "check its folder, or move it away and start the study anew"
         if url.get_backend_name() != "sqlite":
             remedy = "check TRIMWATT_STORE, or unset it to use a file"

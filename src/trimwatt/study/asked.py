@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt.errors import InputError, TrimwattError
+from trimwatt.errors import InputError, TrimwattError, first_line
 from trimwatt.framework import own
 from trimwatt.framework.apart import differing
 from trimwatt.framework.own import Answer
@@ -71,7 +71,9 @@ def ask(given: Workload, adopted: Workload, most_s: float) -> Asked:
         except TrimwattError:
             raise
         except Exception as error:  # a user's model may raise anything
-            raise InputError(f"the model cannot be asked: {_line(error)}; try its prediction on one row") from error
+            raise InputError(
+                f"the model cannot be asked: {first_line(error, 200, named=True)}; try its prediction on one row"
+            ) from error
 
 
 class _Asking:
@@ -122,9 +124,10 @@ class _Asking:
             raise
         except Exception as error:
             place = f"{NAMES[split]} row{'s' if len(index) > 1 else ''} {_numbers(index)}"
+            why = first_line(error, 200, named=True)
             raise InputError(
-                f"the model given cannot answer {place} in a request of {len(index)}: {_line(error)}; give rows it "
-                "takes, or the --batch-size it is made for"
+                f"the model given cannot answer {place} in a request of {len(index)}: {why}; give rows it takes, or "
+                "the --batch-size it is made for"
             ) from error
         if len(answer) != len(index):
             raise InputError(
@@ -281,8 +284,3 @@ def _bytes(rows: Rows) -> int:
 def _numbers(index: Array) -> str:
     told = [str(int(row) + 1) for row in index[:3]]
     return ", ".join(told) + (" ..." if len(index) > 3 else "")
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

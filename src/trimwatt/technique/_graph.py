@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.onnx import _edit
 from trimwatt.workload import Array, Rows, Workload
 
@@ -40,7 +40,7 @@ def tidy(model: bytes) -> Any:
         try:
             ort.InferenceSession(parsed.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
-            raise TrialFailed(f"ONNX Runtime refuses the model: {str(error).splitlines()[0][:300]}") from error
+            raise TrialFailed(f"ONNX Runtime refuses the model: {first_line(error)}") from error
         tidied = _edit.load(path.read_bytes())
     _name(tidied.graph)
     _keep_domains(tidied)
@@ -103,7 +103,7 @@ def finished(model: Any) -> bytes:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise TrialFailed(f"the changed model is not valid ONNX: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the changed model is not valid ONNX: {first_line(error)}") from error
     del model.graph.value_info[:]
     _shorten(model.graph)
     return bytes(model.SerializeToString())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph, classes, meaning
 from trimwatt.framework.onnx import _batch, _edit, _labels, run
 from trimwatt.framework.prepare import StackPrepare
@@ -215,7 +215,7 @@ def _asking(model: Any, prepare: Prepare | None, fixed: int | None) -> Callable[
                 raise InputError(
                     f"the model is made for {fixed} row(s) at a time; export it with a dynamic batch axis"
                 ) from error
-            raise InputError(f"the model cannot run the data's rows: {str(error).splitlines()[0][:300]}") from error
+            raise InputError(f"the model cannot run the data's rows: {first_line(error)}") from error
         pairs = zip(names, found, strict=True)
         return {name: np.asarray(array) for name, array in pairs if isinstance(array, np.ndarray)}
 

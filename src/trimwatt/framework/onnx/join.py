@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph
 from trimwatt.framework.onnx import _edit, _missing, run
 from trimwatt.workload import Decide, Workload, take
@@ -198,7 +198,7 @@ def _checked(model: Any) -> bytes:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise TrialFailed(f"the joined model is not valid ONNX: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the joined model is not valid ONNX: {first_line(error)}") from error
     return bytes(model.SerializeToString())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph
 from trimwatt.framework.decision import known_classes, score_method, without_threshold
 from trimwatt.framework.onnx import _edit, _exact, _labels, run
@@ -183,7 +183,7 @@ def _converted(workload: Workload, initial: list[tuple[str, Any]]) -> Any:
         except Exception as error:  # converters raise anything, from RuntimeError to IndexError
             reason = error
             break
-    raise TrialFailed(f"scikit-learn's {name} cannot be exported to ONNX: {_first_line(reason)}") from reason
+    raise TrialFailed(f"scikit-learn's {name} cannot be exported to ONNX: {first_line(reason)}") from reason
 
 
 def _options(workload: Workload) -> list[dict[Any, Any]]:
@@ -195,10 +195,6 @@ def _options(workload: Workload) -> list[dict[Any, Any]]:
         return [{"zipmap": False}, {id(workload.model): {"zipmap": False}}, {}]
     last = id(last_step(workload.model))
     return [{last: {"zipmap": False, "raw_scores": True}}, {last: {"raw_scores": True}}]
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.rows import fed
 from trimwatt.workload import Array, Rows, Workload, count, unmasked
 
@@ -39,12 +39,7 @@ def open_session(model: bytes | Path, threads: int = 1) -> Any:
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but Exception
-        raise TrialFailed(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
+        raise TrialFailed(f"ONNX Runtime refuses the model: {first_line(error)}") from error
 
 
 def feed(session: Any, rows: Rows) -> dict[str, Array]:
@@ -73,7 +68,7 @@ def raw(workload: Workload, rows: Rows) -> Array:
         try:
             parts.append(session.run(None, feed(session, given))[0])
         except Exception as error:  # onnxruntime's errors share no base but Exception
-            raise TrialFailed(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
+            raise TrialFailed(f"ONNX Runtime cannot run the model: {first_line(error)}") from error
     return np.concatenate(parts)[: count(rows)]
 
 

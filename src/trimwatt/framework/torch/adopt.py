@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, first_line
 from trimwatt.framework import classes, meaning
 from trimwatt.framework.torch.copying import copied, unwrap_inside_, unwrapped
 from trimwatt.framework.torch.run import BATCH, forward, tensor
@@ -125,9 +125,10 @@ def _refused(rows: torch.Tensor, workload: Workload, error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # TorchScript puts its own trace first, and the reason last
-    told = lines[-1 if lines and lines[0].startswith("The following operation failed") else 0] if lines else ""
-    return f"{type(error).__name__}: {told[:160]}" if told else type(error).__name__
+    if lines and lines[0].startswith("The following operation failed"):
+        # TorchScript puts its own trace first, and the reason last
+        return f"{type(error).__name__}: {lines[-1][:160]}"
+    return first_line(error, 160, named=True)
 
 
 def _ask_as_deployed(model: nn.Module, rows: torch.Tensor, shape: torch.Size, workload: Workload) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.torch.run import evaluated, example, unfused
 from trimwatt.workload import Workload
 
@@ -34,12 +34,8 @@ def to_onnx(workload: Workload) -> bytes:
         try:
             return _captured(module, rows, name)
         except Exception as second:
-            raise TrialFailed(f"the module does not export to ONNX: {_line(first)}; and {_line(second)}") from second
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
+            why = "; and ".join(first_line(error, 160, named=True) for error in (first, second))
+            raise TrialFailed(f"the module does not export to ONNX: {why}") from second
 
 
 @contextmanager

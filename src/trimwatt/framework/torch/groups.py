@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.heads import heads
 
@@ -186,6 +186,6 @@ def _check(module: nn.Module, rows: torch.Tensor, before: torch.Size) -> None:
         with torch.no_grad():
             after = module(rows).shape
     except (RuntimeError, ValueError, IndexError) as error:
-        raise TrialFailed(f"the network does not run without its channels: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the network does not run without its channels: {first_line(error)}") from error
     if after != before:
         raise TrialFailed(f"without its channels the network answers with shape {tuple(after)}, not {tuple(before)}")

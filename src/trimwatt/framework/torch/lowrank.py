@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.heads import heads
 from trimwatt.workload import Array
@@ -105,7 +105,7 @@ def _ran(module: nn.Module, row: torch.Tensor) -> dict[nn.Module, tuple[int, int
         with torch.no_grad():
             module(row)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise TrialFailed(f"the network does not take the training rows: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the network does not take the training rows: {first_line(error)}") from error
     finally:
         for hook in hooks:
             hook.remove()
@@ -206,7 +206,7 @@ def replaced(module: nn.Module, chains: dict[str, nn.Module], row: torch.Tensor)
         with torch.no_grad():
             after = less(row).shape
     except (RuntimeError, ValueError, AttributeError, TypeError) as error:
-        raise TrialFailed(f"the network does not run with factored layers: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the network does not run with factored layers: {first_line(error)}") from error
     if after != before:
         raise TrialFailed(f"with factored layers the network answers with shape {tuple(after)}, not {tuple(before)}")
     return less

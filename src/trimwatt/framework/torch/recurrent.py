@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.framework.torch.copying import copied
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _followed(module: nn.Module, name: str, row: torch.Tensor) -> Found:
         with _spoiling(layer, cells), _watching(module, layer, cells, readers), torch.no_grad():
             answer = module(many)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise TrialFailed(f"its states cannot be followed: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"its states cannot be followed: {first_line(error)}") from error
     if not isinstance(answer, torch.Tensor) or torch.isnan(answer).any():
         raise TrialFailed("its states are an answer themselves")
     seen = {reader.cell for reader in readers}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.prune import _readout, _share, _surgeon
 from trimwatt.workload import Array, Workload
@@ -180,6 +180,6 @@ def _check(module: nn.Module, before: nn.Module, rows: torch.Tensor) -> None:
         try:
             after = module(rows).shape
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise TrialFailed(f"the network does not run without its heads: {str(error).splitlines()[0]}") from error
+            raise TrialFailed(f"the network does not run without its heads: {first_line(error)}") from error
         if after != (expected := before(rows).shape):
             raise TrialFailed(f"without its heads the network answers with shape {tuple(after)}, not {tuple(expected)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import TrialFailed
+from trimwatt.errors import TrialFailed, first_line
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.prune import _readout, _share, _surgeon
 from trimwatt.workload import Array, Workload
@@ -193,6 +193,6 @@ def _check(module: nn.Module, workload: Workload, row: torch.Tensor) -> None:
         with torch.no_grad():
             before, after = evaluated(workload.model)(row).shape, module(row).shape
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise TrialFailed(f"the network does not run without its units: {str(error).splitlines()[0]}") from error
+        raise TrialFailed(f"the network does not run without its units: {first_line(error)}") from error
     if after != before:
         raise TrialFailed(f"without its units the network answers with shape {tuple(after)}, not {tuple(before)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework.onnx import _edit
 from trimwatt.technique import _graph
 from trimwatt.technique._base import Technique, applies_to
@@ -87,6 +87,5 @@ def _quantized(technique: DynamicInt8, model: Any) -> Any:
                 nodes_to_exclude=kept, extra_options={"MatMulConstBOnly": True},
             )  # fmt: skip
         except Exception as error:  # the quantizer raises ValueError, RuntimeError, AssertionError and protobuf's own
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise TrialFailed(f"ONNX Runtime cannot quantize this model: {reason[:300]}") from error
+            raise TrialFailed(f"ONNX Runtime cannot quantize this model: {first_line(error)}") from error
         return _edit.load(path.read_bytes())

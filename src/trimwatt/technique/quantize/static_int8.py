@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError, TrialFailed
+from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework.onnx import _edit
 from trimwatt.technique import _graph
 from trimwatt.technique._base import Technique, applies_to
@@ -215,6 +215,5 @@ def _quantized(technique: StaticInt8, model: Any, given: dict[str, Array], kept:
                 extra_options={"CalibStridedMinMax": 1, "MatMulConstBOnly": True, "TensorQuantOverrides": ranges},
             )  # fmt: skip
         except Exception as error:  # the quantizer raises ValueError, RuntimeError, AssertionError and protobuf's own
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise TrialFailed(f"ONNX Runtime cannot quantize this model: {reason[:300]}") from error
+            raise TrialFailed(f"ONNX Runtime cannot quantize this model: {first_line(error)}") from error
         return _edit.load(path.read_bytes())
