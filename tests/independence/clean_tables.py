@@ -98,6 +98,24 @@ def _customers() -> tuple[dict[str, Any], Array]:
     return x, (age + 10 * rng.normal(size=2000) > 50).astype(int)
 
 
+def _fixed_camera(noise: float, anywhere: bool) -> Callable[[Path], Data]:
+    """Parts before one background, half of them with a mark that anyone sees; no picture was taken twice."""
+
+    def made(_: Path) -> Data:
+        rng = np.random.default_rng(5)
+        rows, columns = np.mgrid[:32, :32] / 32
+        background = 128 + 60 * np.sin(7 * rows) * np.cos(5 * columns)
+        y = rng.integers(0, 2, 600)
+        x = background + noise * rng.normal(size=(600, 32, 32))
+        for k in np.flatnonzero(y):
+            down, right = rng.integers(2, 24, 2) if anywhere else (10, 12)
+            x[k, down : down + 6, right : right + 6] += 60
+        x = np.clip(x, 0, 255).astype(np.uint8)
+        return load(((x[:360], y[:360]), (x[360:480], y[360:480]), (x[480:], y[480:])))[0]
+
+    return made
+
+
 CLEAN: dict[str, Callable[[Path], Data]] = {
     "Adult": _real("adult.csv.gz", target="income"),
     "bike sharing by time": _real("bike_sharing_hour.csv.gz", target="cnt", time="dteday"),
@@ -120,5 +138,8 @@ CLEAN: dict[str, Callable[[Path], Data]] = {
     "twenty blobs": _generated("blobs", n_samples=1000, centers=20),
     "rings": _generated("circles", n_samples=800, noise=0.1, factor=0.5),
     "a plane": _generated("regression", n_samples=1000, n_features=10, noise=1.0),
+    "a fixed camera": _fixed_camera(4, anywhere=False),
+    "a fixed camera with much noise": _fixed_camera(10, anywhere=False),
+    "a fixed camera, marks anywhere": _fixed_camera(4, anywhere=True),
     "Friedman's function": _generated("friedman1", n_samples=1000, noise=1.0),
 }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from leaky_tables import LEAKY, ROWS, copies, groups
 
+from trimwatt.independence import pictures
 from trimwatt.input import load
 from trimwatt.workload import Array, Data
 
@@ -123,6 +124,23 @@ def test_pictures_that_show_the_same_are_twins(kind: str, withheld: bool) -> Non
     data = load(((train, y), (judged[:100], y[:100]), (judged[100:], y[100:])))[0]
     assert data.independence.withheld is withheld
     assert data.independence.kinds == (("twins",) if withheld else ())
+
+
+@pytest.mark.parametrize("withheld", [True, False])
+def test_before_one_background_only_what_lies_upon_it_counts(withheld: bool) -> None:
+    """Copies a little brighter, or other pictures of one camera."""
+    rng, (rows, columns) = np.random.default_rng(0), np.mgrid[:28, :28] / 28
+    background, y = 128 + 60 * np.sin(7 * rows) * np.cos(5 * columns), rng.integers(0, 2, 200)
+    first, other = (background + 8 * rng.normal(size=(200, 28, 28)) for _ in range(2))
+    judged = np.clip(0.95 * first + 5 if withheld else other, 0, 255).astype(np.uint8)
+    train = np.clip(first, 0, 255).astype(np.uint8)
+    found = load(((train, y), (judged[:100], y[:100]), (judged[100:], y[100:])))[0].independence
+    assert found.withheld is withheld and found.rows == (200 if withheld else 0)
+
+
+def test_pictures_are_not_tied_by_way_of_others() -> None:
+    labels = pictures._of_first(np.array([0, 1, 2]), np.array([1, 2, 3]), 5)
+    assert labels.tolist() == [0, 0, 2, 2, 4]
 
 
 def test_the_case_of_the_bug_log(tmp_path: Path) -> None:

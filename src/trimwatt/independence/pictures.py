@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,6 +19,11 @@ _SHIFTS = range(-2, 3)
 _SAME = 0.98
 _WORTH_SHIFTING = 0.7
 _CHUNK = 1000
+_REFERENCES = 256
+_OFTEN = 0.97
+_CLOSER = 0.25
+_NOTHING = 1e-4
+_TRIED = 6
 
 
 def find(table: Table) -> Tie | None:
@@ -37,14 +42,53 @@ def _exact(x: Array) -> Array:
 
 
 def _near(small: Array) -> Array:
-    """Labels of pictures; those that show the same, also by way of others, have one."""
-    from trimwatt.independence.twins import linked
-
-    versions = np.concatenate([small, *(enlarge(small, crop) for crop in _CROPS)])
+    """Labels of pictures; those that show the same have one."""
+    own = without_background(small)
+    versions = np.concatenate([own, *(enlarge(own, crop) for crop in _CROPS)])
     pairs = list(_candidates(perceptual_hashes(versions), len(small)))
     once = np.unique(np.concatenate([i * len(versions) + j for i, j in pairs]))
-    i, j = _alike(versions, once // len(versions), once % len(versions))
-    return linked([(i % len(small), j % len(small))], len(small))
+    i, j = _alike(versions, once // len(versions), once % len(versions), _least_correlation(own))
+    return _of_first(i % len(small), j % len(small), len(small))
+
+
+def without_background(small: Array) -> Array:
+    """What each picture shows beside its mean and the mean picture, both as strong as they are in it."""
+    flat = small.reshape(len(small), -1)
+    own = flat - flat.mean(axis=1, keepdims=True)
+    shared = own.mean(axis=0)
+    length = float(shared @ shared)
+    if length > 0:
+        own = own - np.outer(own @ shared / length, shared)
+    shows = (own**2).sum(axis=1, keepdims=True) > _NOTHING**2 * (flat**2).sum(axis=1, keepdims=True)
+    return np.asarray(np.where(shows, own, 0.0), dtype=np.float32).reshape(small.shape)
+
+
+def _least_correlation(own: Array) -> Array:
+    """How well another picture must lie on each `(n,)` to show the same: far better than pictures drawn at random do.
+
+    Parts on one conveyor belt look alike though none was photographed twice.
+    """
+    unit = own.reshape(len(own), -1)
+    unit = unit / np.maximum(np.sqrt((unit**2).sum(axis=1, keepdims=True)), 1e-12)
+    drawn = np.random.default_rng(0).permutation(len(own))[:_REFERENCES]
+    rank = 1 + int((1 - _OFTEN) * len(drawn))  # itself may be among them
+    by_chance = [
+        np.partition(unit[start : start + _CHUNK] @ unit[drawn].T, -1 - rank, axis=1)[:, -1 - rank]
+        for start in range(0, len(unit) if len(drawn) > rank else 0, _CHUNK)
+    ]
+    if not by_chance:
+        return np.full(len(own), _SAME)
+    return np.asarray(np.maximum(_SAME, 1 - _CLOSER * (1 - np.concatenate(by_chance))))
+
+
+def _of_first(i: Array, j: Array, pictures: int) -> Array:
+    """Labels of pictures that show the same as one before them, not by way of others: a series may end far away."""
+    labels = np.arange(pictures)
+    early, late = np.minimum(i, j), np.maximum(i, j)
+    for a, b in sorted(zip(early.tolist(), late.tolist(), strict=True), key=lambda pair: (pair[1], pair[0])):
+        if labels[b] == b and labels[a] == a:
+            labels[b] = a
+    return labels
 
 
 def thumbnails(x: Array) -> Array:
@@ -114,13 +158,31 @@ def _candidates(hashes: Array, pictures: int) -> Iterator[tuple[Array, Array]]:
             yield np.minimum(i, j)[close], np.maximum(i, j)[close]
 
 
-def _alike(small: Array, i: Array, j: Array) -> tuple[Array, Array]:
-    """Of the pairs, those that correlate nearly fully, at best after a shift of a pixel or two."""
-    best = np.full(len(i), -1.0)
+def _alike(small: Array, i: Array, j: Array, least: Array) -> tuple[Array, Array]:
+    """Of the pairs, those that correlate nearly fully, at best after a shift of a pixel or two.
+
+    least: the correlation that each picture demands, for any version of it.
+    """
+    pictures = len(least)
+    unshifted = _in_chunks(_correlation, small, i, j)
+    kept = np.zeros(len(i), dtype=bool)
+    for ends in (i % pictures, j % pictures):
+        order = np.lexsort((-unshifted, ends))
+        start = np.flatnonzero(np.diff(ends[order], prepend=-1))
+        rank = np.arange(len(order)) - np.repeat(start, np.diff(start, append=len(order)))
+        kept[order[rank < _TRIED]] = True
+    i, j = i[kept], j[kept]
+    best = _in_chunks(correlation, small, i, j)
+    demanded = np.maximum(least[i % pictures], least[j % pictures])
+    return i[best >= demanded], j[best >= demanded]
+
+
+def _in_chunks(compare: Callable[[Array, Array], Array], small: Array, i: Array, j: Array) -> Array:
+    found = np.full(len(i), -1.0)
     for start in range(0, len(i), _CHUNK):
         part = slice(start, start + _CHUNK)
-        best[part] = correlation(small[i[part]], small[j[part]])
-    return i[best >= _SAME], j[best >= _SAME]
+        found[part] = compare(small[i[part]], small[j[part]])
+    return found
 
 
 def correlation(a: Array, b: Array) -> Array:
