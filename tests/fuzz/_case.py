@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from trimwatt.runtime import deployed
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.study import setup
-from trimwatt.workload import Rows
+from trimwatt.workload import Data, Rows
 
 Array = np.ndarray[Any, Any]
 # slow models are asked for fewer rows
@@ -110,7 +111,7 @@ def _judged(case: Case, folder: Path, as_study: bool) -> Outcome:
     (folder / "trial").mkdir()
     artifact = serving.export(given, folder / "trial")
     baseline = Served(artifact, scenario, rows.val.x)
-    reason = difference(case, baseline.predict(rows.val.x, None))
+    reason = difference(case, baseline.predict(rows.val.x, None)) or _from_file(case, baseline, rows, source)
     if reason:
         return Outcome("differs", f"baseline: {reason}", case.name)
     if reference is not None:
@@ -127,6 +128,17 @@ def _judged(case: Case, folder: Path, as_study: bool) -> Outcome:
             raise
         return Outcome("equal", "", case.name, str(error))
     return Outcome("differs", f"artifact: {reason}", case.name) if reason else Outcome("equal", "", case.name)
+
+
+def _from_file(case: Case, baseline: Served, rows: Data, source: Any) -> str:
+    """Where answers to the user's rows differ once they come in a file of the kind that training came in."""
+    if not isinstance(source, Path) or source.suffix not in (".csv", ".parquet"):
+        return ""
+    path = source.with_stem("later")
+    case.rows.to_parquet(path) if path.suffix == ".parquet" else case.rows.to_csv(path, index=False)
+    manifest = json.loads(json.dumps(input.describe(rows)))
+    reason = difference(case, baseline.predict(input.rows_for_prediction(path, manifest), None))
+    return f"from a file: {reason}" if reason else ""
 
 
 def difference(case: Case, found: Array) -> str:
