@@ -16,7 +16,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import GradientBoostingRegressor, StackingRegressor, VotingRegressor
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.feature_selection import SelectFromModel
+from sklearn.feature_selection import GenericUnivariateSelect, SelectFromModel
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDRegressor
@@ -120,6 +120,10 @@ MISPLACED: dict[str, Callable[[], Any]] = {
     "getter": lambda: SelectFromModel(LINE, importance_getter="predict.__func__.__globals__"),
     "predict": lambda: sets(LinearRegression(), predict=NamedFunction("numpy.log")),
     "a private method": lambda: sets(LinearRegression(), _decision_function=LogisticRegression()),
+    "a table": lambda: sets(GenericUnivariateSelect(), _selection_modes={"percentile": NamedFunction("numpy.log")}),
+    "no type of numbers": lambda: OneHotEncoder(dtype=dict),
+    "drop in front": lambda: sets(VotingRegressor([]), estimators_=["drop", LINE, ARRAY]),
+    "drop in front of two": lambda: sets(VotingRegressor([]), estimators_=[["drop", LINE, ARRAY]]),
     "special": lambda: sets(LinearRegression(), __sklearn_tags__=LogisticRegression()),
     "special key": lambda: sets(LinearRegression(), coef_=Bunch(__len__=1)),
     "files in an array": lambda: sets(

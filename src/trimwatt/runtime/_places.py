@@ -101,7 +101,7 @@ def _inside(owner: Any, place: str, value: Any) -> Iterator[tuple[Any, str, Any]
 
 def _check(owner: Any, place: str, value: Any) -> None:
     if isinstance(value, type):
-        if not place.endswith("dtype"):
+        if not place.endswith("dtype") or not (issubclass(value, np.generic) or value in (bool, int, float, str)):
             raise _Misplaced(owner, place, value, "no type")
         return
     if _is_object(value):
@@ -117,14 +117,17 @@ def _check_state(value: Any) -> None:
     for key in dict.keys(value) if isinstance(value, dict) else vars(value):
         if not isinstance(key, str):
             continue
-        if key.startswith("__") or _is_method(inspect.getattr_static(type(value), key, None), value):
+        if key.startswith("__") or _is_its_own(inspect.getattr_static(type(value), key, None), value):
             raise _Misplaced(value, key, "set by the file", "what its class defines")
 
 
-def _is_method(defined: Any, value: Any) -> bool:
+def _is_its_own(defined: Any, value: Any) -> bool:
     if isinstance(value, dict):
         return False  # a Bunch finds its own methods before its keys
-    return callable(defined) or (hasattr(defined, "__get__") and not isinstance(defined, (property, cached_property)))
+    if isinstance(defined, (property, cached_property)):
+        return False
+    # tables of a class hold what is called by name
+    return callable(defined) or hasattr(defined, "__get__") or isinstance(defined, (dict, list, set))
 
 
 def _check_method(owner: Any, place: str, value: Any) -> None:
@@ -144,21 +147,22 @@ def _check_slot(owner: Any, place: str, value: Any) -> None:
         return
     named = isinstance(value, dict) and (place.startswith("named_") or place == "_name_to_fitted_passthrough")
     many = isinstance(value, np.ndarray) and value.dtype == object and value.ndim > 0
-    for part in _parts(list(value.values()) if named else np.asarray(value).ravel().tolist() if many else value):
+    inside = list(value.values()) if named else np.asarray(value).ravel().tolist() if many else value
+    for part in _parts(
+        [inside] if place == "_remainder" else inside, 3 if "transformers" in place or place == "_remainder" else 2
+    ):
         if not _is_estimator(part):
             raise _Misplaced(owner, place, part, "an estimator")
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """The estimators of nested lists; of (name, estimator) and (name, transformer, columns) the second."""
-    todo = [value]
-    for _ in range(10**7):
-        if not todo:
-            return
+def _parts(value: Any, most: int) -> Iterator[Any]:
+    """The estimators of nested lists; of (name, estimator), or up to `most` items, the second."""
+    todo = list(value) if isinstance(value, (list, tuple)) else [value]
+    while todo:
         part = todo.pop()
         if not isinstance(part, (list, tuple)):
             yield part
-        elif len(part) in (2, 3) and isinstance(part[0], str):
+        elif 2 <= len(part) <= most and isinstance(part[0], str):
             yield part[1]
         else:
             todo += part
