@@ -77,6 +77,20 @@ def owners_of_values() -> Made:
     return {"site": owner + 1000, **x}, np.random.default_rng(5).normal(size=60)[owner]
 
 
+def owners(count: int = 60, rows: int = ROWS, agree: float = 1.0, of_values: bool = False, named: bool = True) -> Made:
+    """Owners that tell a share of the labels, or of the variance of a value; unnamed ones with a signature."""
+    rng = np.random.default_rng(4)
+    owner = rng.permutation(np.repeat(np.arange(count), rows // count))
+    y = rng.permutation(np.arange(count) % 2)[owner]
+    y = np.where(rng.random(rows) < agree, y, 1 - y)
+    if of_values:
+        y = rng.normal(size=count)[owner] + np.sqrt((1 - agree) / agree) * rng.normal(size=rows)
+    if named:
+        return {"shop": text([f"shop {k}" for k in owner]), **_noise(rows, 3)}, y
+    sign = rng.normal(size=(count, 5))[owner] + 0.1 * rng.normal(size=(rows, 5))
+    return {f"v{place}": sign[:, place] for place in range(5)}, y
+
+
 def visits() -> Made:
     """The owner is a part of a name."""
     owner, (x, y) = _groups()
@@ -150,6 +164,8 @@ LEAKY: dict[str, tuple[Callable[[], Made], str]] = {
     "patients by number": (lambda: groups(lambda k: 20_240_000 + 7919 * k % 60_000), "group"),
     "patients by a float": (lambda: groups(lambda k: (k * 0.61803) % 1), "group"),
     "patients nowhere named": (lambda: groups(None), "group"),
+    "shops that tell most labels": (lambda: owners(agree=0.92), "group"),
+    "shops that tell most of a value": (lambda: owners(agree=0.92, of_values=True), "group"),
     "visits of patients": (visits, "group"),
     "shops with noise": (owners_of_noise, "group"),
     "sites with a value": (owners_of_values, "group"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leaky_tables import LEAKY, ROWS, copies, groups
+from leaky_tables import LEAKY, ROWS, copies, groups, owners
 
 from trimwatt.independence import pictures
 from trimwatt.input import load
@@ -88,6 +88,22 @@ def test_a_few_copies_are_left_out_and_nothing_is_withheld() -> None:
     found = data.independence
     assert (found.kinds, found.rows, found.withheld) == (("twins",), 10, False)
     assert found.val is not None and np.flatnonzero(~found.val).tolist() == list(range(10))
+
+
+def test_clusters_of_many_rows_are_found_in_some_of_them_and_that_is_said() -> None:
+    x, y = owners(rows=12_000, named=False)
+    frame = _frame(x, y)
+    frame["split"] = _by_lot(12_000)
+    found = load(frame, target="target")[0].independence
+    assert found.withheld and found.kinds == ("group",) and found.rows > 0.9 * 4800
+    assert [what for what in found.not_examined if "8,000 of 12,000 rows" in what]
+
+
+def test_many_columns_are_not_looked_at_for_groups_and_that_is_said() -> None:
+    rng = np.random.default_rng(0)
+    found = load((rng.normal(size=(60, 130)), rng.integers(0, 2, 60)))[0].independence
+    assert [what for what in found.not_examined if "130 columns" in what]
+    assert not load((rng.normal(size=(60, 5)), rng.integers(0, 2, 60)))[0].independence.not_examined
 
 
 def test_a_group_that_the_user_names_is_believed() -> None:

@@ -4,6 +4,6 @@ What is found decides which rows a split made here keeps together, and on which 
 """
 
 from trimwatt.independence._base import Table, Tie, number
-from trimwatt.independence.ties import find, judge, unparted
+from trimwatt.independence.ties import find, judge, unexamined, unparted
 
-__all__ = ["Table", "Tie", "find", "judge", "number", "unparted"]
+__all__ = ["Table", "Tie", "find", "judge", "number", "unexamined", "unparted"]

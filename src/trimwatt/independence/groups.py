@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from trimwatt.independence._base import Table, Tie, number
 from trimwatt.independence._columns import as_numbers
 from trimwatt.independence.moments import LEAST_KNOWN
 from trimwatt.independence.probe import matrix
-from trimwatt.workload import Array
+from trimwatt.workload import Array, take
 
 LEAST_GROUPS = 8
 _LARGEST = 0.25
 _ALIKE = 0.5
-_PURE = 0.95
+_TOLD = 0.7
 _LEAST_GAIN = 0.03
 _SAMPLE = 1500
 _PROBED = 3000
@@ -45,6 +46,16 @@ def find(table: Table) -> Tie | None:
         if gain.above(_LEAST_GAIN) and (found is None or gain.mean > found[0]):
             found = gain.mean, Tie("group", labels, (name,))
     return found[1] if found else _clusters(table)
+
+
+def unexamined(table: Table) -> list[str]:
+    """What `find` does not look for in so large a table, in words."""
+    found, (_, most) = [], _CLUSTERED
+    if len(table.columns) > _MOST_COLUMNS:
+        found.append(f"columns that name groups: {len(table.columns)} columns, at most {_MOST_COLUMNS} are looked at")
+    if len(table) > most and not table.image:
+        found.append(f"close clusters that no column names: looked for among {most:,} of {len(table):,} rows")
+    return found
 
 
 def _candidates(table: Table) -> Iterator[tuple[str, Array]]:
@@ -82,23 +93,28 @@ def _parts(column: Array) -> Iterator[Array]:
 
 
 def _agrees_in_target(table: Table, name: str, labels: Array) -> bool:
-    """Whether rows of one value nearly always agree in the target, while neighbouring values do not."""
+    """Whether rows of one value mostly agree in the target, beyond chance, while neighbouring values do not."""
     size = np.bincount(labels).clip(min=1)
     if table.classified:
-        counts = np.zeros((len(size), int(table.y.max()) + 1))
-        np.add.at(counts, (labels, table.y), 1)
-        common = float(np.bincount(table.y).max()) / len(labels)
-        pure = float(counts.max(axis=1).sum()) / len(labels)
-        # a value of few rows agrees by chance: what is left of them, given the most frequent class, decides
-        if 1 - pure > (1 - _PURE) * (1 - common) * 2:
+        counts = _counts(labels, table.y)
+        # rows of a value agree by chance too, the more the fewer they are
+        by_lot = _counts(labels, np.random.default_rng(0).permutation(table.y))
+        pure, by_chance = (float(each.max(axis=1).sum()) / len(labels) for each in (counts, by_lot))
+        if pure - by_chance < _TOLD * (1 - by_chance) or by_chance >= 1:
             return False
         means = counts.argmax(axis=1).astype(np.float64)
         return not _is_smooth(table, name, means, classified=True)
     means = np.bincount(labels, weights=table.y) / size
     rest = float(np.var(table.y - means[labels])) * len(labels) / max(1, len(labels) - len(size))
-    if rest > (1 - _PURE) * float(np.var(table.y)):
+    if rest > (1 - _TOLD) * float(np.var(table.y)):
         return False
     return not _is_smooth(table, name, means, classified=False)
+
+
+def _counts(labels: Array, y: Array) -> Array:
+    """How many rows of each label are of each class."""
+    classes = int(y.max()) + 1
+    return np.bincount(labels * classes + y, minlength=(int(labels.max()) + 1) * classes).reshape(-1, classes)
 
 
 def _is_smooth(table: Table, name: str, means: Array, classified: bool) -> bool:
@@ -180,10 +196,37 @@ def distances(x: Array) -> Array:
 
 def _clusters(table: Table) -> Tie | None:
     """Many small heaps of rows with gaps between, in which the target agrees beyond what other heaps tell."""
-    if not _CLUSTERED[0] <= len(table) <= _CLUSTERED[1] or (not isinstance(table.x, dict) and table.x.ndim != 2):
+    if len(table) < _CLUSTERED[0] or (not isinstance(table.x, dict) and table.x.ndim != 2):
         return None
+    lot = np.random.default_rng(0).permutation(len(table))[: _CLUSTERED[1]]
+    drawn = _drawn(table, np.sort(lot))
+    labels, reach = _heaps(scaled(matrix(drawn, np.arange(len(drawn)))))
+    found = _gains_from_heaps(drawn, labels)
+    if found is None or len(drawn) == len(table):
+        return found
+    return Tie("group", _all_heaps(table, np.sort(lot), labels, reach))
+
+
+def _drawn(table: Table, rows: Array) -> Table:
+    return table if len(rows) == len(table) else replace(table, x=take(table.x, rows), y=table.y[rows], keys={})
+
+
+def _all_heaps(table: Table, drawn: Array, labels: Array, reach: float) -> Array:
+    """Labels of all rows: those not drawn are of the heap of the nearest that was, where it is within reach."""
     x = scaled(matrix(table, np.arange(len(table))))
-    labels = _heaps(x)
+    found = int(labels.max()) + 1 + np.arange(len(table))
+    found[drawn] = labels
+    known = x[drawn]
+    norm = (known**2).sum(axis=1)
+    for rows in np.array_split(np.setdiff1d(np.arange(len(table)), drawn), max(1, len(table) // 500)):
+        apart = (x[rows] ** 2).sum(axis=1)[:, None] + norm[None, :] - 2 * x[rows] @ known.T
+        nearest = apart.argmin(axis=1)
+        near = apart[np.arange(len(rows)), nearest] <= reach
+        found[rows[near]] = labels[nearest[near]]
+    return found
+
+
+def _gains_from_heaps(table: Table, labels: Array) -> Tie | None:
     size = np.bincount(labels)
     heaps = int((size > 1).sum())
     classes = len(np.unique(table.y)) if table.classified else 1
@@ -195,16 +238,19 @@ def _clusters(table: Table) -> Tie | None:
     return Tie("group", labels) if probe.gain(table, rows, labels[rows]).above(_LEAST_GAIN) else None
 
 
-def _heaps(x: Array) -> Array:
-    """Rows linked where they are hardly further apart than nearly all are from their nearest: one heap of most data."""
+def _heaps(x: Array) -> tuple[Array, float]:
+    """Rows linked where they are hardly further apart than nearly all are from their nearest: one heap of most data.
+
+    Also that distance, squared.
+    """
     from trimwatt.independence.twins import linked
 
     nearest = np.concatenate([_nearest(x, block) for block in _blocks(len(x))])
     reach = _REACH**2 * float(np.quantile(nearest, 0.95))
     if reach <= 0:
-        return np.arange(len(x))
+        return np.arange(len(x)), 0.0
     edges = [ends for block in _blocks(len(x)) for ends in [_within(x, block, reach)]]
-    return linked(edges, len(x))
+    return linked(edges, len(x)), reach
 
 
 def _blocks(rows: int) -> list[slice]:

@@ -40,6 +40,13 @@ def find(table: Table, named: Sequence[Tie] = ()) -> list[Tie]:
     return found
 
 
+def unexamined(table: Table) -> tuple[str, ...]:
+    """What `find` does not look for, or not in all rows, in words."""
+    shaped = not table.image and not isinstance(table.x, dict) and table.x.ndim != 2
+    rows = [f"twins and clusters: rows of {table.x.ndim - 1} dimensions are not compared"] if shaped else []  # type: ignore[union-attr]
+    return (*rows, *groups.unexamined(table))
+
+
 def _gained(table: Table, twin: Tie) -> bool:
     """Whether a quick model gains from having seen a row's twins."""
     several = np.flatnonzero(np.bincount(twin.labels)[twin.labels] > 1)

@@ -80,6 +80,7 @@ def judged(data: Data, table: Table, ties: list[Tie], parts: Mapping[str, Part],
     where = np.repeat([TRAIN, VAL, TEST], [len(index[name]) for name in ("train", "val", "test")])
     ties = [replace(tie, labels=tie.labels[order]) for tie in ties]
     found = independence.judge(ties, where, table.y[order], table.classified)
+    found = replace(found, not_examined=independence.unexamined(table))
     notes = [f"not independent: {found.reason}; {found.remedy}"] if _matters(found, where) else []
     return replace(data, independence=found, warnings=(*data.warnings, *notes, *_kept(ties, where)))
 
