@@ -98,6 +98,14 @@ def _customers() -> tuple[dict[str, Any], Array]:
     return x, (age + 10 * rng.normal(size=2000) > 50).astype(int)
 
 
+def _prices() -> tuple[dict[str, Any], Array]:
+    """A kind that tells two thirds of a price, as kinds do."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 20, 2000)
+    price = rng.normal(size=20)[kind] + 0.7 * rng.normal(size=2000)
+    return {"kind": text([f"k{n}" for n in kind]), "weight": rng.normal(size=2000)}, price
+
+
 def _fixed_camera(noise: float, anywhere: bool) -> Callable[[Path], Data]:
     """Parts before one background, half of them with a mark that anyone sees; no picture was taken twice."""
 
@@ -132,6 +140,7 @@ CLEAN: dict[str, Callable[[Path], Data]] = {
     "sensors at one rate, by time": _table(_sensors, time="time"),
     "sensors at one rate, split by their order": _table(lambda: _sensors("split")),
     "customers with numbers and dates": _table(_customers),
+    "kinds with a price": _table(_prices),
     "two classes": _generated("classification", n_samples=2000, n_features=20),
     "three classes": _generated("classification", n_samples=900, n_features=8, n_informative=5, n_classes=3),
     "moons": _generated("moons", n_samples=1000, noise=0.2),

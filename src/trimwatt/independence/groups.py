@@ -20,6 +20,7 @@ LEAST_GROUPS = 8
 _LARGEST = 0.25
 _ALIKE = 0.5
 _TOLD = 0.7
+_EXPLAINS = 0.85
 _LEAST_GAIN = 0.03
 _SAMPLE = 1500
 _PROBED = 3000
@@ -27,6 +28,7 @@ _MOST_COLUMNS = 128
 _ORDERED = 0.15
 _EXPLAINED = 0.4
 _CLUSTERED = (50, 8000)
+_VERY_MANY = 100_000
 _REACH = 1.5
 
 
@@ -50,7 +52,7 @@ def find(table: Table) -> Tie | None:
 
 def unexamined(table: Table) -> list[str]:
     """What `find` does not look for in so large a table, in words."""
-    found, (_, most) = [], _CLUSTERED
+    found, most = [], _most_clustered(len(table))
     if len(table.columns) > _MOST_COLUMNS:
         found.append(f"columns that name groups: {len(table.columns)} columns, at most {_MOST_COLUMNS} are looked at")
     if len(table) > most and not table.image:
@@ -106,7 +108,8 @@ def _agrees_in_target(table: Table, name: str, labels: Array) -> bool:
         return not _is_smooth(table, name, means, classified=True)
     means = np.bincount(labels, weights=table.y) / size
     rest = float(np.var(table.y - means[labels])) * len(labels) / max(1, len(labels) - len(size))
-    if rest > (1 - _TOLD) * float(np.var(table.y)):
+    # a kind of thing may tell two thirds of a value and more, and comes again
+    if rest > (1 - _EXPLAINS) * float(np.var(table.y)):
         return False
     return not _is_smooth(table, name, means, classified=False)
 
@@ -198,13 +201,18 @@ def _clusters(table: Table) -> Tie | None:
     """Many small heaps of rows with gaps between, in which the target agrees beyond what other heaps tell."""
     if len(table) < _CLUSTERED[0] or (not isinstance(table.x, dict) and table.x.ndim != 2):
         return None
-    lot = np.random.default_rng(0).permutation(len(table))[: _CLUSTERED[1]]
+    lot = np.random.default_rng(0).permutation(len(table))[: _most_clustered(len(table))]
     drawn = _drawn(table, np.sort(lot))
     labels, reach = _heaps(scaled(matrix(drawn, np.arange(len(drawn)))))
     found = _gains_from_heaps(drawn, labels)
     if found is None or len(drawn) == len(table):
         return found
     return Tie("group", _all_heaps(table, np.sort(lot), labels, reach))
+
+
+def _most_clustered(rows: int) -> int:
+    """How many rows are looked at: of very many even more would hold few of one group."""
+    return _CLUSTERED[1] if rows <= _VERY_MANY else _CLUSTERED[1] // 2
 
 
 def _drawn(table: Table, rows: Array) -> Table:
