@@ -39,10 +39,10 @@ def alone() -> int:
     return burn()
 
 
-def waited() -> int:
+def waited(steps: int = STEPS) -> int:
     pid = os.fork()
     if pid == 0:
-        burn()
+        burn(steps)
         os._exit(0)
     # any child will do: nobody else has taken it, and no stranger is among them
     assert os.waitpid(-1, 0)[0] == pid
@@ -63,12 +63,12 @@ def executor_that_lives_on() -> int:
     return int(_KEPT["executor"].submit(burn, STEPS).result())
 
 
-def unwaited() -> int:
+def unwaited(steps: int = STEPS) -> int:
     """A process of its own session that goes on when the call is over."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            burn()
+            burn(steps)
         os._exit(0)
     os.wait()
     return 1
@@ -186,15 +186,16 @@ def test_killing_the_users_process_ends_all_that_the_arm_started(way: str) -> No
 
 
 def test_a_callable_that_cannot_be_handed_over_is_judged_in_a_fork_where_it_starts_processes() -> None:
-    lock = threading.Lock()
+    # a fork of the process that runs all tests copies much, and one arm makes two: the work must be most of it
+    lock, steps = threading.Lock(), 5 * STEPS
 
     def hidden() -> int:
         with lock:
-            return unwaited()
+            return unwaited(steps)
 
     def open_() -> int:
         with lock:
-            return waited() * 0 + 1
+            return waited(steps) * 0 + 1
 
     before = set(psutil.pids())
     found = tw.compare(hidden, open_, budget=5, self_test=False)

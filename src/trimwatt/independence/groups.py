@@ -257,7 +257,13 @@ def _heaps(x: Array) -> tuple[Array, float]:
     reach = _REACH**2 * float(np.quantile(nearest, 0.95))
     if reach <= 0:
         return np.arange(len(x)), 0.0
-    edges = [ends for block in _blocks(len(x)) for ends in [_within(x, block, reach)]]
+    edges = []
+    for block in _blocks(len(x)):
+        i, j = _within(x, block, reach)
+        if len(i) and np.bincount(i - block.start).max() >= _LARGEST * len(x):
+            # its neighbours alone are a heap too large to be a group
+            return np.zeros(len(x), dtype=np.int64), reach
+        edges.append((i, j))
     return linked(edges, len(x)), reach
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimwatt.input.calls import resolve
     from trimwatt.input.classlist import read_classes
-    from trimwatt.input.loading import load
+    from trimwatt.input.loading import check_exists, load
     from trimwatt.input.models import load_model
     from trimwatt.input.predict import describe, rows_for_prediction
 
-__all__ = ["describe", "load", "load_model", "read_classes", "resolve", "rows_for_prediction"]
+__all__ = ["check_exists", "describe", "load", "load_model", "read_classes", "resolve", "rows_for_prediction"]
 
 _HOMES = {
+    "check_exists": "loading",
     "describe": "predict",
     "load": "loading",
     "load_model": "models",

@@ -79,6 +79,12 @@ def _from_text(source: str | Path, options: Options) -> tuple[Data, Task]:
     return assemble(_from_path(existing(path), options), options)
 
 
+def check_exists(source: Any) -> None:
+    """Raise InputError for a path that leads nowhere, before anything else is opened."""
+    if isinstance(source, Path) or (isinstance(source, str) and not calls.is_spec(source)):
+        existing(Path(source))
+
+
 def existing(path: Path) -> Path:
     """`path`, or an InputError with a near name where there is nothing."""
     if path.exists():

@@ -10,12 +10,15 @@ import numpy as np
 from trimwatt.workload import Array, Rows, Split, Workload
 
 
-def of(base: Workload) -> dict[str, Any]:
-    """Digests of the rows and of the model, and how answers are judged."""
+def of(base: Workload, own: Any = None) -> dict[str, Any]:
+    """Digests of the rows and of the model, and how answers are judged.
+
+    own: the model as the user gave it: copies of a scikit-learn tree differ in bytes that mean nothing.
+    """
     data = base.rows
     return {
         "data": _digest(*(part for split in (data.train, data.val, data.test) for part in _split(split))),
-        "model": _model(base),
+        "model": _model(base, own),
         "answers": [base.outputs, base.class_columns, base.answers],
         "metric": [base.quality.name, base.task, base.decide and base.decide.positive],
     }
@@ -48,7 +51,7 @@ def _array(values: Array) -> bytes:
     return str((values.dtype, values.shape)).encode() + np.ascontiguousarray(values).tobytes()
 
 
-def _model(base: Workload) -> str | None:
+def _model(base: Workload, own: Any) -> str | None:
     """Of an untrained module only its shapes count: its weights are drawn anew each time it is built."""
     if base.form == "none":
         return None
@@ -60,4 +63,4 @@ def _model(base: Workload) -> str | None:
         return _digest(*(part for name, value in parts for part in (name.encode(), value)))
     import joblib
 
-    return str(joblib.hash(base.model))
+    return str(joblib.hash(base.model if own is None else own))

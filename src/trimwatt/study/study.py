@@ -108,6 +108,7 @@ def optimize(
     )
     folder = folders.choose(output, data, resume, force)
     with _signals.as_interrupts(), _fork_server(model) as server:
+        input.check_exists(data)
         came = None if model is None else input.load_model(model)
         rows, kind = input.load(
             data,
@@ -151,7 +152,7 @@ def _run(
     kept = DeferringStore(open_store(folder, lock=place.lock), lambda text: event("warning", text=text))
     with place.guarded(), contextlib.closing(kept) as store:
         store.claim()
-        _same_study(store, options, base, first)
+        _same_study(store, options, base, first, None if reference is None else reference.asked.given.model)
         store.set(stopped.ABOUT, plain(opening(base, options, ledger.meter)))
         event = stopped.Watch(place, store, event)
         memory = 0.8 * free_bytes()
@@ -221,9 +222,9 @@ def _fork_server(model: Any) -> Iterator[ForkServer | None]:
         server.close()
 
 
-def _same_study(store: Store, options: Options, base: Workload, first: Candidate) -> None:
+def _same_study(store: Store, options: Options, base: Workload, first: Candidate, own: Any) -> None:
     """A study is resumed only with what it was started with; raises InputError otherwise."""
-    asked = {"options": options.identity(), "baseline": recipe.to_json(first.recipe), **fingerprint.of(base)}
+    asked = {"options": options.identity(), "baseline": recipe.to_json(first.recipe), **fingerprint.of(base, own)}
     asked = json.loads(json.dumps(asked, default=str))
     kept = store.study()
     if kept is None:
