@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
+from trimwatt import parting
 from trimwatt.errors import InputError
 from trimwatt.metric import Metric
 from trimwatt.scenario import Scenario
@@ -76,17 +77,27 @@ def requests(n: int, size: int) -> Iterator[Array]:
 class Split:
     """Rows `x` (one array `(n, ...)`, or named columns each `(n,)`) with their target `y` `(n,)`.
 
-    y holds class codes 0..k-1 (int64) or values (float64).
+    y holds class codes 0..k-1 (int64) or values (float64). group, twins: labels `(n,)`; rows of one label belong
+    together (twins: many labels of few rows each). time: moments `(n,)`. None where nothing is known of that.
     """
 
     x: Rows
     y: Array
+    group: Array | None = None
+    time: Array | None = None
+    twins: Array | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def ties(self) -> dict[str, Array | None]:
+        """What keeps rows together, as `parting` takes it."""
+        return {"group": self.group, "time": self.time, "twins": self.twins}
+
     def take(self, index: Array | slice) -> Split:
-        return Split(take(self.x, index), self.y[index])
+        ties = {name: label if label is None else label[index] for name, label in self.ties.items()}
+        return Split(take(self.x, index), self.y[index], **ties)
 
     def sample(self, most: int, seed: int) -> Split:
         """At most so many rows, drawn by lot: stored rows often come class by class."""
@@ -183,21 +194,19 @@ class Data:
         return plain(rows, self.view)
 
     def holdout(self, seed: int, share: float = 0.15, most: int = 2000) -> tuple[Split, Split]:
-        """Training rows as (fit, held out); what stops training early or sets a threshold must not be fitted on."""
-        n = len(self.train)
+        """Training rows as (fit, held out); what stops training early or sets a threshold must not be fitted on.
+
+        Rows that belong together stay on one side, and where moments are known the latest are held out.
+        """
+        n, codes = len(self.train), None if self.classes is None else self.train.y
         held = min(most, max(1, round(share * n)))
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(n) if self.classes is None else _stratified_order(self.train.y, rng)
-        return self.train.take(np.sort(order[held:])), self.train.take(np.sort(order[:held]))
+        fit, out = parting.hold_out(n, held, codes, seed, **self.train.ties)
+        return self.train.take(fit), self.train.take(out)
 
-
-def _stratified_order(codes: Array, rng: np.random.Generator) -> Array:
-    """A random order whose every prefix holds the classes in nearly their shares."""
-    place = np.empty(len(codes))
-    for code in np.unique(codes):
-        index = rng.permutation(np.flatnonzero(codes == code))
-        place[index] = (np.arange(len(index)) + rng.random()) / len(index)
-    return np.argsort(place, kind="stable")
+    def sampled(self, seed: int, most: int) -> Split:
+        """At most so many training rows, the classes in their shares."""
+        n, codes = len(self.train), None if self.classes is None else self.train.y
+        return self.train.take(parting.hold_out(n, min(most, n), codes, seed)[1])
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ BASE = {
 LEVELS = (
     ("host", {"host"}),
     ("base", BASE),
-    ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial"}),
+    ("values", {"energy", "scenario", "recipe", "metric", "workload", "trial", "parting"}),
     ("rows", {"rows"}),
     ("ties", {"independence"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),

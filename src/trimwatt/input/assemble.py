@@ -151,7 +151,7 @@ def _without_constants(data: Data, constant: list[str], as_stored: bool) -> Data
 def _dropped(part: Split, names: list[str]) -> Split:
     if not isinstance(part.x, dict):
         return part
-    return Split({name: column for name, column in part.x.items() if name not in names}, part.y)
+    return replace(part, x={name: column for name, column in part.x.items() if name not in names})
 
 
 def _pruned(derive: dict[str, Any], names: set[str]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def sample(workload: Workload, most: int) -> Rows:
     if workload.needs_threshold:
         # the threshold must be fitted on rows that this step has not seen
         data = replace(data, train=data.holdout(seed)[0])
-    return data.holdout(seed + 1, share=1.0, most=most)[1].x
+    return data.sampled(seed + 1, most).x
 
 
 @contextlib.contextmanager

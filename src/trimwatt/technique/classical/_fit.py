@@ -27,7 +27,7 @@ def fitted(workload: Workload, estimator: Any, kind: Kind, most: int | None = No
     prepare = fit_prepare(data, kind)
     part = framework.training_rows(workload)
     if most is not None and len(part) > most:
-        part = replace(data, train=part).holdout(workload.seed, share=1.0, most=most)[1]
+        part = replace(data, train=part).sampled(workload.seed, most)
     framework.quietly_fitted(estimator, prepare.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=prepare))
 

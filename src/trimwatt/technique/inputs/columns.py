@@ -61,7 +61,7 @@ def _refitted(technique: SelectColumns, workload: Workload) -> Workload:
     # a model that keeps rows, as neighbours do, keeps no more of them than before
     most = getattr(workload.model, "n_samples_fit_", len(part))
     if most < len(part):
-        part = replace(workload.rows, train=part).holdout(workload.seed, share=1.0, most=most)[1]
+        part = replace(workload.rows, train=part).sampled(workload.seed, most)
     estimator = fit_again(clone(workload.model), less.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=less))
 
