@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from sklearn import neural_network
 from torch import nn
 
 from trimwatt import metric
@@ -46,7 +47,8 @@ def _trial(meets: bool, ratio: float = 0.1) -> Trial:
 
 
 def _space(form: str, techniques: str = "all", pixels: int = 0) -> Space:
-    return Space(_workload(form, pixels=pixels), Candidate((), "torch" if form == "torch" else "sklearn"), techniques)
+    served = {"torch": "torch", "onnx": "onnxruntime"}.get(form, "sklearn")
+    return Space(_workload(form, pixels=pixels), Candidate((), served), techniques)
 
 
 def test_the_change_of_runtime_comes_first_whatever_techniques_were_named() -> None:
@@ -248,3 +250,51 @@ def test_trees_are_not_offered_to_a_runtime_without_them() -> None:
     assert [c.runtime for c in space.after(_trial(True, 0.01), Candidate((make("forest"),)))] == []
     later = space.after(_trial(True, 0.05), Candidate((make("finetune"),)))
     assert {c.runtime for c in later} >= {"openvino", "openvino-bf16"}
+
+
+def _others(space: Space, candidate: Candidate, ratio: float, meets: bool = True) -> list[Candidate]:
+    return [c for c in space.after(_trial(meets, ratio), candidate) if c.runtime != "onnxruntime"]
+
+
+def test_a_given_onnx_model_in_int8_is_tried_in_the_runtimes_that_are_no_slower_for_it_as_given() -> None:
+    pytest.importorskip("openvino")
+    space = _space("onnx")
+    as_given = space.first()[:2]
+    assert [(c.recipe, c.runtime) for c in as_given] == [((), "openvino"), ((), "openvino-bf16")]
+    for candidate, ratio in zip(as_given, (1.2, 1.3), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    int8 = Candidate((make("lower"), make("static-int8")))
+    assert [(c.recipe, c.runtime) for c in _others(space, int8, 0.6)] == [(int8.recipe, "openvino")]
+    dearer = Candidate((make("lower"), make("prune-dense")))
+    assert _others(_space("onnx"), dearer, 1.1) == [] and _others(space, dearer, 0.5) != []
+
+
+def test_int8_is_tried_in_another_runtime_also_where_it_brought_nothing_in_onnx_runtime() -> None:
+    pytest.importorskip("openvino")
+    space = _space("torch")
+    for candidate, ratio in zip(space.first()[:3], (0.3, 0.31, 0.9), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    lower = make("lower")
+    slow = Candidate((lower, make("static-int8")))
+    assert [(c.recipe, c.runtime) for c in _others(space, slow, 0.35)] == [(slow.recipe, "openvino")]
+    assert _others(space, Candidate((lower, make("static-int8", activations="int8"))), 0.5) == []
+    assert _others(space, Candidate((make("finetune"), lower, make("static-int8"))), 0.4) == []
+    missed = _space("onnx")
+    missed.after(_trial(True, 1.0), missed.first()[0])
+    assert _others(missed, slow, 0.2, meets=False) == []
+
+
+def test_a_given_network_of_scikit_learn_gets_other_runtimes_too() -> None:
+    pytest.importorskip("openvino")
+    network = neural_network.MLPClassifier((8,))
+    space = Space(replace(_workload("sklearn"), model=network), Candidate((), "sklearn"), "all")
+    plain = [c for c in space.first() if c.recipe == ()]
+    assert [c.runtime for c in plain] == ["onnxruntime", "openvino", "openvino-bf16"]
+    for candidate, ratio in zip(plain, (0.2, 0.22, 0.3), strict=True):
+        space.after(_trial(True, ratio), candidate)
+    int8 = Candidate((make("lower"), make("static-int8")))
+    assert [c.runtime for c in _others(space, int8, 0.1)] == ["openvino"]
+    named = Space(_workload(), Candidate((make("mlp"),), "sklearn"), "all").first()
+    assert {c.runtime for c in named if c.recipe == (make("mlp"),)} == {"onnxruntime", "openvino", "openvino-bf16"}
+    trees = Space(_workload(), Candidate((make("boosted"),), "sklearn"), "all").first()
+    assert {c.runtime for c in trees if c.recipe == (make("boosted"),)} == {"onnxruntime"}

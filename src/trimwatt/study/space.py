@@ -26,14 +26,14 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
-        self._results = Suggestions(workload, baseline.recipe, "quantize" in self.allowed)
+        self._results = Suggestions(workload, baseline, "quantize" in self.allowed)
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
         form = final_form(self.core, self.workload.form)
         network = form in ("torch", "onnx")
         parts = [self._runtime(), self._network(form) if network else []]
-        if form == "sklearn" and "MLP" in type(_last(self.workload.model)).__name__:
+        if self._is_mlp(form):
             parts.append(self._compressed(self.core))
         parts += [self._rivals(), self._later(form) if network else []]
         return self._new(candidate for part in parts for candidate in part)
@@ -93,8 +93,14 @@ class Space:
     def _runtime(self) -> list[Candidate]:
         """The baseline in other runtimes; what another than ONNX Runtime gives, networks alone can tell."""
         form = final_form(self.core, self.workload.form)
-        others = OTHER_RUNTIMES if form in ("torch", "onnx") and _imports.available("openvino") else ()
+        network = form in ("torch", "onnx") or self._is_mlp(form)
+        others = OTHER_RUNTIMES if network and _imports.available("openvino") else ()
         return [Candidate(self.baseline.recipe, runtime) for runtime in ("onnxruntime", *others)]
+
+    def _is_mlp(self, form: str) -> bool:
+        """Whether the baseline is a network of scikit-learn's: one that was given, or made here."""
+        made = any(step.name == "mlp" for step in self.core)
+        return form == "sklearn" and (made or "MLP" in type(_last(self.workload.model)).__name__)
 
     def _compressed(self, core: Recipe) -> list[Candidate]:
         """The levers that work on any dense network in ONNX."""

@@ -19,10 +19,11 @@ _LEAST, _HALF, _MOST = 0.2, 0.5, 0.85  # shares of columns to leave out
 class Suggestions:
     """Remembers what was learned from each trial, and proposes what follows from it."""
 
-    def __init__(self, workload: Workload, plain: Recipe = (), quantizes: bool = True) -> None:
-        self.workload, self.plain, self.quantizes = workload, plain, quantizes
-        self._runtimes: dict[str, float] = {}
-        self._best = self._narrowest = math.inf
+    def __init__(self, workload: Workload, baseline: Candidate, quantizes: bool = True) -> None:
+        self.workload, self.plain, self.quantizes = workload, baseline.recipe, quantizes
+        # the ratio to the baseline of its own recipe in each runtime; no trial tells that of the baseline itself
+        self._runtimes: dict[str, float] = {baseline.runtime: 1.0}
+        self._best, self._narrowest = self._runtimes.get("onnxruntime", math.inf), math.inf
         self._met: dict[Recipe, bool] = {}
         self._activations: dict[str, float] = {}
         self._shares: dict[Recipe, int] = {}
@@ -45,19 +46,29 @@ class Suggestions:
         ]
 
     def _other_runtime(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
-        """The best so far in a runtime that did not take much longer than ONNX Runtime for the model as given."""
+        """The best so far, and the model as given in int8, in runtimes that took little longer for it as given.
+
+        Int8 whatever it brought in ONNX Runtime: which kernels a runtime has for it, each network tells anew.
+        """
         ratio = trial.ratio_to_baseline
-        if candidate.runtime != "onnxruntime" or ratio is None or not trial.meets_floor or ratio.value >= self._best:
+        if candidate.runtime != "onnxruntime" or ratio is None or not trial.meets_floor:
+            return []
+        if ratio.value >= self._best and not self._only_int8(candidate):
             return []
         if any(group(step) == "classical" and step.name != "mlp" for step in candidate.recipe):
             return []  # OpenVINO has no operators for trees and neighbours
-        self._best = ratio.value
+        self._best = min(self._best, ratio.value)
         most = _NO_SLOWER * self._runtimes.get("onnxruntime", 0.0)
         fast = [name for name in OTHER_RUNTIMES if self._runtimes.get(name, math.inf) <= most]
         # bfloat16 has its own speed: in it the same network before int8 is tried
         whole = candidate.without("quantize", "lower") if candidate.first("quantize") else candidate.recipe
         recipes = {name: whole if name.endswith("bf16") else candidate.recipe for name in fast}
         return [replace(candidate, recipe=recipe, runtime=name) for name, recipe in recipes.items()]
+
+    def _only_int8(self, candidate: Candidate) -> bool:
+        """Whether it is the baseline in int8 with the faster activations, and nothing else."""
+        int8, plain = candidate.first("static-int8"), candidate.without("static-int8", "lower")
+        return int8 is not None and plain == self.plain and int8.activations == self.fastest
 
     def _fewer_columns(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """The cheapest model yet that meets the floor, on half of the columns of a table."""
