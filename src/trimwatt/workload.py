@@ -11,6 +11,7 @@ import numpy as np
 from trimwatt import parting
 from trimwatt.errors import InputError
 from trimwatt.metric import Metric
+from trimwatt.picture import Picture
 from trimwatt.scenario import Scenario
 
 Array = np.ndarray[Any, Any]
@@ -159,8 +160,9 @@ class Data:
     """Three splits of the same kind.
 
     classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
-    an array (n, features)) or "image" (an array (n, h, w) or (n, h, w, channels)). name: of the source. derive: what
-    the input layer did to make these rows (dates to numbers, say) and must do again for new ones; JSON-able.
+    an array (n, features)) or "image" (an array (n, h, w), (n, h, w, channels) or (n, channels, h, w)).
+    name: of the source. derive: what the input layer did to make these rows (dates to numbers, say) and must do again
+    for new ones; JSON-able.
     view: where rows are `Stored`, what models made here read of them.
     unlabelled: more rows like those of train whose target nobody knows, for distillation.
     original: the user's own rows of a split, `original("val", index)` for those of `val.take(index)`, in the type they
@@ -168,6 +170,7 @@ class Data:
     the only ones there are, and in any process but the one that loaded the data.
     split_by: "source" where the data named their splits, "us" where rows that came as one were parted here.
     independence: how far the judged rows are independent of the training rows.
+    channels_first: whether pictures are (n, channels, h, w); None to go by their shape.
     """
 
     train: Split
@@ -183,6 +186,14 @@ class Data:
     original: Callable[[str, Array | slice], Any] | None = field(default=None, repr=False)
     split_by: Literal["source", "us"] = "source"
     independence: Independence = field(default_factory=Independence)
+    channels_first: bool | None = None
+
+    @property
+    def picture(self) -> Picture | None:
+        """How pictures are stored; None for other rows."""
+        rows = self.train.x
+        is_picture = self.kind == "image" and not isinstance(rows, dict) and rows.ndim in (3, 4)
+        return Picture.of(rows.shape[1:], self.channels_first) if is_picture else None  # type: ignore[union-attr]
 
     @property
     def named(self) -> bool:

@@ -172,6 +172,30 @@ def test_any_onnx_file_teaches() -> None:
     assert fidelity(teacher, student, teacher.rows.val.x) > 0.8
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_student_sees_pictures_with_their_channels_first_as_those_with_them_last(channels: int) -> None:
+    work = pictures(100)
+
+    def stored(first: bool) -> Workload:
+        def placed(split: Split) -> Split:
+            rows = np.stack([np.asarray(split.x) + n for n in range(channels)], axis=1 if first else 3)
+            return Split(rows, split.y)
+
+        data = work.rows
+        splits = (placed(s) for s in (data.train, data.val, data.test))
+        return replace(work, data=Data(*splits, "image", data.classes))
+
+    answers = []
+    for first in (False, True):
+        teacher = apply(Linear(), stored(first))
+        plain = apply(
+            Distill(student="small-cnn", parameters=(("width", 4),), epochs=2, weight=0.0, larger=True), teacher
+        )
+        assert tensor(plain, plain.rows.val.x).shape[1:] == (channels, 8, 8)
+        answers.append(plain.model(tensor(plain, plain.rows.val.x)))
+    torch.testing.assert_close(answers[1], answers[0])
+
+
 def test_unlabelled_rows_are_learned_from() -> None:
     """Few labelled rows and many without: the student follows its teacher further with them than without."""
     teacher = forest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,19 @@ def test_images_export_exactly(shape: tuple[int, ...], kind: Any, dtype: str) ->
     elif kind == "scaled":
         assert got.min() >= 0 and got.max() <= 1
     np.testing.assert_allclose(_by_onnx(prepare, x), got, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_pictures_with_their_channels_first_are_prepared_as_those_with_them_last(channels: int, dtype: str) -> None:
+    last = np.random.default_rng(0).integers(0, 256, size=(40, 8, 10, channels)).astype(dtype)
+    first = np.moveaxis(last, 3, 1)
+    data = replace(_data(first, "image"), channels_first=True)
+    prepare = fit_prepare(data, "nchw")
+    np.testing.assert_allclose(prepare.transform(first), fit_prepare(_data(last, "image"), "nchw").transform(last))
+    np.testing.assert_allclose(_by_onnx(prepare, first), prepare.transform(first), rtol=1e-5, atol=1e-5)
+    flat = fit_prepare(data, "scaled")
+    np.testing.assert_allclose(_by_onnx(flat, first), flat.transform(first), rtol=1e-6)
 
 
 def test_columns_are_stacked_as_stored() -> None:

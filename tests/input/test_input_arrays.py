@@ -179,6 +179,7 @@ def test_torch_data_sets() -> None:
     data, _ = load((torch.utils.data.DataLoader(Squares()), Squares()))
     assert data.train.x.shape[1:] == (8, 8, 1) and data.classes == (0, 1, 2)  # type: ignore[union-attr]
     assert any("channels first" in warning for warning in data.warnings)
+    assert data.picture is not None and not data.picture.channels_first
 
 
 def test_torch_data_sets_that_cannot_be_read() -> None:

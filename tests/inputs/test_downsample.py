@@ -70,6 +70,23 @@ def test_even_squares_are_answered_as_the_smaller_picture(shape: tuple[int, ...]
     np.testing.assert_allclose(scores(pooled, large), scores(small, x), atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_with_their_channels_first_are_averaged_over_height_and_width(channels: int) -> None:
+    work = pictures((12, 16, channels))
+    x = np.moveaxis(np.asarray(work.rows.val.x), 3, 1)
+    split = Split(x, work.rows.val.y)
+    module = nn.Sequential(Last(), work.model).eval()
+    first = replace(work, data=Data(split, split, split, "image", (0, 1)), model=module)
+    less = apply(Downsample(recalibrate=False), first)
+    same = apply(Downsample(recalibrate=False), work)
+    np.testing.assert_allclose(scores(less, x), scores(same, work.rows.val.x), atol=1e-6)
+
+
+class Last(nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.permute(0, 2, 3, 1)
+
+
 def test_pixels_left_over_at_the_edge_are_averaged_too() -> None:
     seen: list[torch.Tensor] = []
     pooled = Pooled(nn.Flatten(), 2, first=False)

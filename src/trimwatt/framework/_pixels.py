@@ -8,15 +8,17 @@ import numpy as np
 
 from trimwatt.errors import InputError
 from trimwatt.framework import _array, _graph
+from trimwatt.picture import Picture
 from trimwatt.workload import Array, Rows
 
 
 @dataclass(frozen=True, eq=False)
 class PixelScale:
-    """Images `(n, h, w)` or `(n, h, w, channels)` as stored, to float32 `(n, c, h, w)` or `(n, h * w * channels)`.
+    """Images as stored, to float32 `(n, c, h, w)` or `(n, h * w * c)`.
 
-    dtype, shape: of an image as stored. mean, inverse: `(c, 1, 1)` or scalars `()`, None to leave pixels' unit.
-    flat: one row of pixels an image, in the stored order.
+    dtype, shape: of an image as stored, (h, w), (h, w, c), or (c, h, w) where channels come first.
+    mean, inverse: `(c, 1, 1)` or scalars `()`, None to leave pixels' unit.
+    flat: one row of pixels an image, in the stored order. first: whether channels come first.
     """
 
     dtype: str
@@ -24,25 +26,31 @@ class PixelScale:
     mean: Array | None
     inverse: Array | None
     flat: bool
+    first: bool = False
 
     @classmethod
-    def fit(cls, images: Array, kind: str) -> PixelScale:
+    def fit(cls, images: Array, kind: str, first: bool = False) -> PixelScale:
+        """Scaling by what `images` hold, flattened unless kind is "nchw"."""
         if images.ndim not in (3, 4) or images.dtype.kind not in "fiub":
-            raise InputError(f"images are an array (n, h, w) or (n, h, w, c), got {images.dtype} {images.shape}")
+            raise InputError(
+                f"images are an array (n, h, w), (n, h, w, c) or (n, c, h, w), got {images.dtype} {images.shape}"
+            )
         mean: Array | None = None
         inverse: Array | None = None
         if kind == "scaled":
             inverse = np.asarray(1.0 / _largest(images), dtype=np.float32)
         elif kind == "nchw":
-            mean, inverse = (part.reshape(-1, 1, 1) for part in _per_channel(images))
-        return cls(images.dtype.name, images.shape[1:], mean, inverse, flat=kind != "nchw")
+            mean, inverse = (part.reshape(-1, 1, 1) for part in _per_channel(images, first))
+        return cls(images.dtype.name, images.shape[1:], mean, inverse, kind != "nchw", first)
 
     def transform(self, rows: Rows) -> Array:
         values = np.asarray(rows, dtype=np.float32)
         if self.flat:
             values = values.reshape(len(values), -1)
-        else:
-            values = values[:, None] if len(self.shape) == 2 else values.transpose(0, 3, 1, 2)
+        elif len(self.shape) == 2:
+            values = values[:, None]
+        elif not self.first:
+            values = values.transpose(0, 3, 1, 2)
         if self.mean is not None:
             values = values - self.mean
         return np.ascontiguousarray(values if self.inverse is None else values * self.inverse)
@@ -59,13 +67,15 @@ class PixelScale:
 
     @property
     def _nchw(self) -> tuple[int, int, int]:
-        height, width = self.shape[:2]
-        return (self.shape[2] if len(self.shape) == 3 else 1), height, width
+        picture = Picture.of(self.shape, self.first)
+        return picture.channels, picture.height, picture.width
 
     def _arranged(self, graph: _graph.Graph) -> str:
         channels, height, width = self._nchw
         if self.flat:
             return graph.add("Reshape", "x", graph.constant([-1, channels * height * width], np.int64))
+        if self.first:
+            return "x"
         if channels == 1:
             return graph.add("Reshape", "x", graph.constant([-1, 1, height, width], np.int64))
         return graph.add("Transpose", "x", perm=[0, 3, 1, 2])
@@ -76,7 +86,8 @@ def _largest(images: Array) -> float:
     return 255.0 if images.dtype == np.uint8 else max(1.0, float(np.max(np.abs(images))))
 
 
-def _per_channel(images: Array) -> tuple[Array, Array]:
+def _per_channel(images: Array, first: bool) -> tuple[Array, Array]:
     """Mean and inverse deviation per channel, float32 (c,), on at most 5000 evenly spread images."""
     spread = images[:: max(1, len(images) // 5000)]
-    return _array.scale_of(spread.reshape(-1, images.shape[3] if images.ndim == 4 else 1))
+    spread = spread[..., None] if images.ndim == 3 else np.moveaxis(spread, 1, 3) if first else spread
+    return _array.scale_of(spread.reshape(-1, spread.shape[3]))

@@ -35,7 +35,10 @@ def fit_prepare(data: Data, kind: Kind) -> Prepare:
     rows = data.train.x
     if isinstance(rows, dict):
         return ColumnPrepare.fit(rows, kind == "scaled", data.view)
-    return PixelScale.fit(rows, kind) if data.kind == "image" else _array(rows, kind)
+    if data.kind != "image":
+        return _array(rows, kind)
+    picture = data.picture
+    return PixelScale.fit(rows, kind, picture is not None and picture.channels_first)
 
 
 def columns_read(prepare: Prepare | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from trimwatt.independence._base import Table, Tie
+from trimwatt.picture import channels_first
 from trimwatt.workload import Array
 
 _SIDE = 32
@@ -99,7 +100,7 @@ def thumbnails(x: Array) -> Array:
 def _thumbnails(x: Array) -> Array:
     grey = x.astype(np.float32)
     if grey.ndim == 4:
-        grey = grey.mean(axis=1 if x.shape[1] in (1, 3) and x.shape[3] not in (1, 3) else 3)
+        grey = grey.mean(axis=1 if channels_first(x.shape[1:]) else 3)
     return _resized(_resized(np.nan_to_num(grey), 1, _SIDE), 2, _SIDE)
 
 

@@ -14,6 +14,7 @@ from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import listed, shown, type_name
 from trimwatt.input.original import Given
 from trimwatt.input.raw import Raw, objects, of_stored, typed_values
+from trimwatt.picture import channels_first
 from trimwatt.rows import cells, columns
 from trimwatt.workload import Array, Split, unmasked
 
@@ -99,7 +100,7 @@ def array_source(given: Mapping[str, tuple[Array, Array]], options: Options, nam
     notes: tuple[str, ...] = ()
     derive: dict[str, Any] = {}
     given = {split: (_masked(x), unmasked(y)) for split, (x, y) in given.items()}
-    if not options.as_stored and all(_channels_first(x.shape) for x, _ in given.values()):
+    if not options.as_stored and all(channels_first(x.shape[1:]) for x, _ in given.values()):
         given = {split: (np.ascontiguousarray(np.moveaxis(x, 1, 3)), y) for split, (x, y) in given.items()}
         notes = ("images came channels first (n, c, h, w) and were turned to (n, h, w, c)",)
         derive = {"layout": {"kind": "layout", "order": "nchw"}}
@@ -118,10 +119,6 @@ def _masked(x: Array) -> Array:
     if not isinstance(x, np.ma.MaskedArray):
         return x
     return x.astype(np.float64 if x.dtype.kind in "biu" else x.dtype) if np.ma.is_masked(x) else np.asarray(x)
-
-
-def _channels_first(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
 
 
 def refuse_columns(options: Options, name: str) -> None:

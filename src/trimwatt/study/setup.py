@@ -9,6 +9,7 @@ import numpy as np
 
 from trimwatt import _imports, framework, input, metric
 from trimwatt.errors import InputError
+from trimwatt.framework import channels
 from trimwatt.metric import Metric, Reads
 from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
@@ -87,7 +88,7 @@ def workload(
     )  # fmt: skip
     if train and merged.trainer is None:
         merged = replace(merged, trainer=make("train"))
-    adopted = _to_be_fitted(merged) or framework.get(merged.form).adopt(merged, told)
+    adopted = channels.located(_to_be_fitted(merged) or framework.get(merged.form).adopt(merged, told))
     return adopted if adopted.trainer is not None else _perhaps_seen(adopted)
 
 

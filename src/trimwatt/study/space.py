@@ -148,8 +148,8 @@ class Space:
     def _lean_networks(self) -> list[Candidate]:
         if not _imports.available("torch"):
             return []
-        rows, image = self.workload.rows.train.x, self.workload.rows.kind == "image"
-        if image and (isinstance(rows, dict) or min(rows.shape[1:3]) < 8):
+        picture, image = self.workload.rows.picture, self.workload.rows.kind == "image"
+        if image and (picture is None or picture.side < 8):
             return []
         kind = "small-cnn" if image else "mlp-torch"
         core = (make(kind), make("train"))

@@ -48,9 +48,9 @@ def moves(
 
 def layout(workload: Workload, asked: bool) -> tuple[int, int] | None:
     """The axes of height and width in what the module takes, None where there are none and none was `asked` for."""
-    shape = example(workload, 1).shape
-    if workload.rows.kind == "image" and (workload.prepare is None or len(shape) == 4):
-        return (1, 2) if workload.prepare is None else (2, 3)
+    shape, picture = example(workload, 1).shape, workload.rows.picture
+    if picture is not None and (workload.prepare is None or len(shape) == 4):
+        return (1, 2) if workload.prepare is None and not picture.channels_first else (2, 3)
     if asked:
         raise TrialFailed("flip and shift need images of height and width, and these rows are none once prepared")
     return None

@@ -41,6 +41,6 @@ def image(workload: Workload, name: str, least: int) -> None:
     data = workload.rows
     if data.kind != "image":
         raise InputError(f"{name} takes images, these rows are a table; use mlp-torch")
-    side = min(data.train.x.shape[1:3]) if not isinstance(data.train.x, dict) else 0
+    side = data.picture.side if data.picture is not None else 0
     if side < least:
         raise InputError(f"{name} takes images from {least} pixels a side, these have {side}; use mlp-torch")

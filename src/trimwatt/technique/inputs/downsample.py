@@ -47,13 +47,13 @@ def _pooled(technique: Downsample, workload: Workload) -> Workload:
     from trimwatt.framework.torch.run import example, sample, threads
     from trimwatt.framework.torch.size import team
 
-    rows = workload.rows
-    if rows.kind != "image" or isinstance(rows.train.x, dict):
+    picture = workload.rows.picture
+    if picture is None:
         raise TrialFailed("downsample takes networks for images, and these rows are a table")
-    side = min(rows.train.x.shape[1:3])
-    if side < 2 * technique.factor:
-        raise TrialFailed(f"pictures of {side} pixels a side cannot be divided by {technique.factor}")
-    module = Pooled(copied(workload.model), technique.factor, first=workload.prepare is not None).eval()
+    if picture.side < 2 * technique.factor:
+        raise TrialFailed(f"pictures of {picture.side} pixels a side cannot be divided by {technique.factor}")
+    first = workload.prepare is not None or picture.channels_first
+    module = Pooled(copied(workload.model), technique.factor, first).eval()
     with threads(team(workload, RECALIBRATION_ROWS)):
         try:
             with torch.no_grad():
