@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,16 +38,6 @@ def test_help_loads_no_framework_and_not_even_numpy() -> None:
     assert done.stderr.strip() == "0 []"
     for verb in ("optimize", "report", "predict", "demo"):
         assert verb in done.stdout
-
-
-def test_help_is_quick() -> None:
-    before = os.times()
-    for _ in range(3):
-        subprocess.run([sys.executable, "-m", "trimwatt", "--help"], capture_output=True, check=True)
-    after = os.times()
-    spent = (after.children_user - before.children_user + after.children_system - before.children_system) / 3
-    # the aim is 0.15 s on a quiet machine; this one may be crowded
-    assert spent < 0.4
 
 
 @pytest.mark.parametrize("verb", ["optimize", "report", "predict", "demo"])

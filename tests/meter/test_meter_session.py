@@ -27,10 +27,11 @@ def _spin(seconds: float) -> None:
 
 
 def test_a_window() -> None:
+    before_s = time.process_time()
     with meter("work") as m:
         _spin(0.1)
     reading = m.reading
-    assert reading.cpu_s == pytest.approx(0.1, abs=0.03)
+    assert 0.1 <= reading.cpu_s <= time.process_time() - before_s
     assert reading.duration_s >= 0.1
     assert reading.process is not None
     assert reading.energy is not None
@@ -53,12 +54,13 @@ def test_on_a_machine_without_sensors_it_says_so() -> None:
 
 
 def test_windows_nest() -> None:
+    before_s = time.process_time()
     with meter() as outer:
         _spin(0.05)
         with meter() as inner:
             _spin(0.05)
-    assert inner.reading.cpu_s < outer.reading.cpu_s
-    assert outer.reading.cpu_s == pytest.approx(0.1, abs=0.03)
+    assert 0.05 <= inner.reading.cpu_s <= outer.reading.cpu_s - 0.05
+    assert 0.1 <= outer.reading.cpu_s <= time.process_time() - before_s
 
 
 def test_children_are_counted_whether_living_or_done() -> None:
@@ -107,10 +109,11 @@ def test_the_reading_is_there_after_an_error_too() -> None:
 def test_a_window_can_be_used_again() -> None:
     window = meter()
     with window:
-        _spin(0.03)
+        _spin(0.2)
+    before_s = time.process_time()
     with window:
         pass
-    assert window.reading.cpu_s < 0.02
+    assert window.reading.cpu_s <= time.process_time() - before_s < 0.2
 
 
 def test_decorator_keeps_the_answer_and_the_reading() -> None:
