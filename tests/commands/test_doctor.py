@@ -43,25 +43,20 @@ def absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def _fed(tree: FakePowercap, idle_w: float, joules_per_cpu_s: float) -> Iterator[None]:
-    """Let the package's counter run with the clock and the machine's CPU time."""
-    stop, file = threading.Event(), tree.energy_file("intel-rapl:0")
+    """The package's counter runs with the clock and the machine's CPU time: brought up to now whenever it is read."""
+    lock, file, read = threading.Lock(), tree.energy_file("intel-rapl:0"), Zone.read
+    start, used = time.monotonic(), usage.machine_busy_s() or 0.0
 
-    def feed() -> None:
-        start, used = time.monotonic(), usage.machine_busy_s() or 0.0
-        while not stop.wait(0.003):
+    def fed(zone: Zone, tries: int = 1) -> int | None:
+        with lock:
             busy = (usage.machine_busy_s() or 0.0) - used
             joules = idle_w * (time.monotonic() - start) + joules_per_cpu_s * busy
-            # renamed into place: no reader finds it empty
-            file.with_name("next").write_text(f"{round(joules * 1e6)}\n")
-            file.with_name("next").replace(file)
+            file.write_text(f"{round(joules * 1e6)}\n")
+            return read(zone, tries)
 
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Zone, "read", fed)
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _close(tree: FakePowercap, monkeypatch: pytest.MonkeyPatch) -> None:

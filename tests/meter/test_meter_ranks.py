@@ -159,6 +159,8 @@ def run(rank, port):
     dist.init_process_group("gloo")
     dist.barrier()
     with tw.meter() as m:
+        # all windows are open before any rank works
+        dist.barrier()
         x = torch.ones(200, 200)
         end = time.process_time() + 0.15
         while time.process_time() < end:
@@ -202,12 +204,13 @@ def test_eight_ranks_of_a_real_run_book_each_joule_once(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     environment = {**os.environ, "TRIMWATT_POWERCAP": str(tree.root), "OMP_NUM_THREADS": "1"}
-    done = threading.Event()
+    done, steps_s = threading.Event(), [0.0]
 
     def flow() -> None:
         last = time.monotonic()
         while not done.wait(0.005):
             now = time.monotonic()
+            steps_s.append(now - last)
             # whole and at once, as the kernel's counter moves
             tree.clock.advance(now - last)
             tree._drawn_uj["intel-rapl:0"] += 50 * (now - last) * 1e6
@@ -231,7 +234,9 @@ def test_eight_ranks_of_a_real_run_book_each_joule_once(tmp_path: Path) -> None:
     whole = alone[0][1]
     joules = whole["energy"]["joules"]
     assert whole["energy"]["origin"] == "measured"
-    assert joules == pytest.approx(50 * alone[0][0]["duration_s"], rel=0.1)
+    # to the steps by which the counter moved, which are long where the host is busy
+    duration_s = alone[0][0]["duration_s"]
+    assert joules == pytest.approx(50 * duration_s, abs=50 * (0.1 * duration_s + 2 * max(steps_s)))
     # each rank by itself sees the whole machine, which eight of them would book eight times
     assert sum(own["energy"]["joules"] for own, _ in alone) > 6 * joules
     assert whole["cpu_s"] == pytest.approx(sum(own["cpu_s"] for own, _ in alone))
