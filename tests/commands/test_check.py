@@ -114,7 +114,7 @@ def test_a_terminated_gate_takes_its_tree_away(repo: Path) -> None:
             time.sleep(0.05)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(120) == 143
     assert not trees.is_dir() or not any(trees.iterdir())
 
 

@@ -25,7 +25,7 @@ def test_a_fitted_estimator_is_optimized_reported_and_loaded(tmp_path: Path) -> 
     splits = ((x[:300], y[:300]), (x[300:430], y[300:430]), (x[430:], y[430:]))
     model = RandomForestClassifier(100, random_state=0).fit(*splits[0])
     study = tw.optimize(
-        model, data=splits, metric="accuracy", max_drop=0.02, budget="2min", techniques="runtime", output=tmp_path / "s"
+        model, data=splits, metric="accuracy", max_drop=0.02, budget="1h", techniques="runtime", output=tmp_path / "s"
     )
     assert study.recommended is not None and study.recommended.trial.ratio_to_baseline is not None
     assert study.recommended.trial.ratio_to_baseline.value < 0.5
@@ -62,7 +62,7 @@ rng = np.random.default_rng(0)
 x = rng.normal(size=(600, 4)).astype(np.float32)
 y = (x[:, 0] + x[:, 1] > 0).astype(int)
 parts = [(x[a:b], y[a:b]) for a, b in ((0, 400), (400, 500), (500, 600))]
-study = tw.optimize(Mine(), data=parts, train=True, max_drop=0.05, budget="2min", techniques="runtime", output="out")
+study = tw.optimize(Mine(), data=parts, train=True, max_drop=0.05, budget="1h", techniques="runtime", output="out")
 print(study.recommended.trial.runtime)
 """
 

@@ -226,7 +226,7 @@ def test_a_study_of_a_fitted_model_on_one_table_is_withheld(tmp_path: Path) -> N
 
     x, y = load_breast_cancer(return_X_y=True)
     model = RandomForestClassifier(20, random_state=0).fit(x, y)
-    asked: dict[str, Any] = {"data": (x, y), "techniques": "runtime", "budget": "3min", "output": tmp_path / "out"}
+    asked: dict[str, Any] = {"data": (x, y), "techniques": "runtime", "budget": "1h", "output": tmp_path / "out"}
     done = optimize(model, **asked)
     found = done.to_dict()
     assert found["independence"]["status"] == "withheld" and found["independence"]["kinds"] == ["seen"]
