@@ -122,21 +122,16 @@ def test_instant_power_is_preferred_and_not_needed(fake: FakeNvml) -> None:
 
 
 def test_the_sampling_thread_ends_with_the_meter(fake: FakeNvml) -> None:
-    def threads() -> int:
-        return sum(t.name == "trimwatt-meter" for t in threading.enumerate())
-
-    gc.collect()
-    before = threads()
+    others = set(threading.enumerate())
     fake.show(FakeGpu(counter=NOT_SUPPORTED))
     meter = _open()
     meter.mark()
-    assert threads() > before
+    (thread,) = set(threading.enumerate()) - others
+    assert thread.name == "trimwatt-meter"
     del meter
     gc.collect()
-    end = time.monotonic() + 60
-    while threads() > before and time.monotonic() < end:
-        time.sleep(0.02)
-    assert threads() <= before
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("counter", [0, NOT_SUPPORTED])

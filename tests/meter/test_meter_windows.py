@@ -210,7 +210,7 @@ def _spawned(pipe: Any) -> None:
 
 class TestTooShort:
     def test_it_is_refused_with_the_duration_needed(self, tree: FakePowercap) -> None:
-        with meter() as m:
+        with meter(sensor=RaplMeter(powercap.zones(tree.root), lambda: tree.clock.now_s)) as m:
             tree.advance(0.001)
         reading = m.reading
         assert (reading.energy, reading.process, reading.marginal) == (None, None, None)
