@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from trimwatt.technique._base import Technique
-from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
+from trimwatt.technique.classical import Boosted, ExtraTrees, Forest, Linear, Mlp, Neighbours, Tree
 from trimwatt.testing import samples
 from trimwatt.testing.technique import TechniqueContract
 from trimwatt.workload import Workload
 
-_KINDS = [Linear(), Tree(), Forest(trees=8), Boosted(rounds=6, leaves=8), Neighbours(), Mlp(hidden=(8,), epochs=30)]
+_KINDS = [
+    Linear(), Tree(), Forest(trees=8), Boosted(rounds=6, leaves=8), ExtraTrees(trees=8), Neighbours(),
+    Mlp(hidden=(8,), epochs=30),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=_KINDS, ids=lambda kind: kind.name)

@@ -15,6 +15,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed, TrimwattError, first_line
 from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision, meaning
+from trimwatt.framework.logged import without_log
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import own_frame
 from trimwatt.framework.undisturbed import copy_to_ask, undisturbed
@@ -191,14 +192,14 @@ def _fitted(workload: Workload) -> Any:
     return quietly_fitted(clone(estimator), given(workload, part.x), target)
 
 
-def quietly_fitted(estimator: Any, rows: Any, target: Array) -> Any:
-    """The estimator, fitted (in place); raises TrialFailed with scikit-learn's reason."""
+def quietly_fitted(estimator: Any, rows: Any, target: Array, **more: Any) -> Any:
+    """The estimator, fitted (in place); raises TrialFailed with scikit-learn's reason. more: for its fit."""
     from sklearn.exceptions import ConvergenceWarning
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return estimator.fit(rows, target)
+            return estimator.fit(rows, target, **more)
     except ValueError as error:
         reason = first_line(error)
         raise TrialFailed(f"{type(estimator).__name__} cannot be fitted on these rows: {reason}") from error
@@ -290,7 +291,8 @@ def macs(workload: Workload) -> int | None:
 
 
 def last_step(estimator: Any) -> Any:
-    """The model at the end of a pipeline."""
+    """The model at the end of a pipeline, that of a logarithm without it."""
+    estimator = without_log(estimator)
     return last_step(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator
 
 

@@ -167,6 +167,7 @@ trimwatt.workload: Decide
 trimwatt.framework._array: ArrayPrepare
 trimwatt.framework._columns: ColumnPrepare StackPrepare
 trimwatt.framework._pixels: PixelScale
+trimwatt.framework.logged: LogTarget
 """)
 
 _SCALARS = _parsed("""

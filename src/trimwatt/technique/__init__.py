@@ -26,7 +26,7 @@ def _ours() -> tuple[type[Technique], ...]:
         SqueezeNet,
         TorchMlp,
     )  # fmt: skip
-    from trimwatt.technique.classical import Boosted, Fit, Forest, Linear, Mlp, Neighbours, Tree
+    from trimwatt.technique.classical import Boosted, ExtraTrees, Fit, Forest, Linear, Mlp, Neighbours, Tree
     from trimwatt.technique.distill import Distill, DistillTree, Ensemble
     from trimwatt.technique.factorize import Cp, Svd, Tucker
     from trimwatt.technique.inputs import Downsample, SelectColumns
@@ -48,7 +48,7 @@ def _ours() -> tuple[type[Technique], ...]:
 
     return (
         Boosted, Cp, DeepResNet, Distill, DistillTree, Downsample, DynamicInt8, EfficientNet, Ensemble, Equalise,
-        FineTune, Fit, Forest, Gptq, GroupLasso, Half, L0, L1, LassoFeatures, Linear, Lower, MixedInt8, Mlp,
+        ExtraTrees, FineTune, Fit, Forest, Gptq, GroupLasso, Half, L0, L1, LassoFeatures, Linear, Lower, MixedInt8, Mlp,
         MobileNetV1, MobileNetV2, MobileNetV3, Neighbours, ObsChannels, ObsWeights, PruneBlocks, PruneBudget,
         PruneChannels, PruneDense, PruneHeads, PruneMagnitude, PrunePattern, PruneRecurrent, Qat, RigL, SelectColumns,
         ShuffleNetV2, SmallCnn, SmallResNet, SqueezeNet, StaticInt8, Svd, Threshold, TorchMlp, Train, Tree, Tucker,

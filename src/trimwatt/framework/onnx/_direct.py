@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from trimwatt.framework import _graph
+from trimwatt.framework.logged import LogTarget, without_log
 from trimwatt.framework.onnx import _dense, _neighbours, _trees
 from trimwatt.workload import Outputs
 
@@ -24,6 +27,7 @@ def direct(estimator: Any, name: str, features: int, classify: bool) -> tuple[An
 
     Two classes may be given as one column, that of the second.
     """
+    logged, estimator = estimator, without_log(estimator)
     if type(estimator).__module__.split(".")[0] != "sklearn" or getattr(estimator, "n_features_in_", None) != features:
         return None
     if classify and (not hasattr(estimator, "classes_") or len(estimator.classes_) < 2):
@@ -32,8 +36,19 @@ def direct(estimator: Any, name: str, features: int, classify: bool) -> tuple[An
         graph = _graph.Graph("core")
         outputs = write(graph, name, estimator, classify)
         if outputs is not None:
+            if isinstance(logged, LogTarget):
+                _undo_log(graph, logged)
             graph.rename_last("scores")
             width = 1 if not classify or len(estimator.classes_) == 2 else len(estimator.classes_)
             inputs = [_graph.value(name, "float32", ("n", features))]
             return graph.model(inputs, [_graph.value("scores", "float32", ("n", width))]), outputs
     return None
+
+
+def _undo_log(graph: _graph.Graph, logged: LogTarget) -> None:
+    """Add what turns clipped logarithms into the unit of the target."""
+    name = graph.nodes[-1].output[0]
+    bounds = (graph.constant(bound, np.float32) for bound in (0.0, logged.most_))
+    grown = graph.add("Exp", graph.add("Clip", name, *bounds))
+    less = graph.add("Sub", grown, graph.constant([1.0], np.float32))
+    graph.add("Mul", less, graph.constant([logged.unit_], np.float32))

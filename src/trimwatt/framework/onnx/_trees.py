@@ -14,6 +14,8 @@ _SINGLE = ("DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifi
 _FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")
 _BOOSTED = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 
+_NO_LINK, _LOG_LINKS = ("squared_error", "absolute_error", "quantile"), ("poisson", "gamma")
+
 
 @dataclass(frozen=True)
 class _Tree:
@@ -46,14 +48,16 @@ def write(graph: _graph.Graph, name: str, estimator: Any, classify: bool) -> Out
     targets = max(tree.first_target + tree.weights.shape[1] for tree in trees)
     more = {"base_values": base} if base else {}
     attributes = _attributes(trees) | more
-    graph.add("TreeEnsembleRegressor", name, domain="ai.onnx.ml", n_targets=targets, **attributes)
+    name = graph.add("TreeEnsembleRegressor", name, domain="ai.onnx.ml", n_targets=targets, **attributes)
+    if kind in _BOOSTED and estimator.loss in _LOG_LINKS:
+        graph.add("Exp", name)
     return outputs  # type: ignore[return-value]
 
 
 def _plain_boosting(estimator: Any, classify: bool) -> bool:
-    """Whether it sums numbers only: no categories, and no link but the usual one."""
+    """Whether it sums numbers only: no categories, and no link but the usual one or the logarithm."""
     numeric = estimator.is_categorical_ is None and getattr(estimator, "_preprocessor", None) is None
-    return numeric and (classify or estimator.loss in ("squared_error", "absolute_error", "quantile"))
+    return numeric and (classify or estimator.loss in (*_NO_LINK, *_LOG_LINKS))
 
 
 def _boosted(estimator: Any) -> list[_Tree]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import sklearn as framework
+from trimwatt.framework.logged import LogTarget
 from trimwatt.framework.prepare import Kind, fit_prepare
 from trimwatt.workload import Array, Decide, Workload
+
+TARGETS, CLASS_WEIGHTS = ("as_is", "log"), (None, "balanced")
 
 
 def start(workload: Workload) -> tuple[bool, int]:
@@ -28,7 +32,7 @@ def fitted(workload: Workload, estimator: Any, kind: Kind, most: int | None = No
     part = framework.training_rows(workload)
     if most is not None and len(part) > most:
         part = replace(data, train=part).sampled(workload.seed, most)
-    framework.quietly_fitted(estimator, prepare.transform(part.x), part.y)
+    fit_again(estimator, prepare.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=prepare))
 
 
@@ -45,11 +49,18 @@ def answering(workload: Workload) -> Workload:
     return replace(workload, outputs="probabilities", class_columns=columns, decide=decide)
 
 
+def of_target(regressor: Any, target: str) -> Any:
+    """The regressor, on the target as it is or on its logarithm."""
+    return LogTarget(regressor) if target == "log" else regressor
+
+
 def fit_again(estimator: Any, rows: Array, truth: Array) -> Any:
     """An estimator of this folder, fitted on prepared rows (in place).
 
     A network for values is fitted on the standardised target, with the scale folded into its last layer.
     """
+    if isinstance(estimator, LogTarget):
+        return estimator.fit_by(lambda logs: fit_again(estimator.regressor, rows, logs), truth)
     if type(estimator).__name__ != "MLPRegressor":
         return framework.quietly_fitted(estimator, rows, truth)
     mean, spread = float(truth.mean()), flat(truth)
@@ -59,10 +70,41 @@ def fit_again(estimator: Any, rows: Array, truth: Array) -> Any:
     return estimator
 
 
+def refuse_negative(workload: Workload, what: str) -> None:
+    """Raise TrialFailed where training targets are below 0, or all 0."""
+    least, most = float(workload.rows.train.y.min()), float(workload.rows.train.y.max())
+    if least < 0 or most <= 0:
+        raise TrialFailed(f"{what} needs targets >= 0 that are not all 0, and they go from {least:g} to {most:g}")
+
+
 def positive_whole(name: str, number: int | None, why: str) -> None:
     """Raise InputError unless `number` is None or a whole number from 1."""
     if number is not None and (not isinstance(number, int) or number < 1):
         raise InputError(f"{name} is {why}, a whole number from 1, got {number!r}")
+
+
+def whole_from(name: str, number: int, least: int) -> None:
+    """Raise InputError unless `number` is a whole number from `least`."""
+    if not isinstance(number, int) or number < least:
+        raise InputError(f"{name} is a whole number from {least}, got {number!r}")
+
+
+def share(name: str, number: float | None) -> None:
+    """Raise InputError unless `number` is None or in (0, 1]."""
+    if number is not None and not 0 < number <= 1:
+        raise InputError(f"{name} is a share in (0, 1], got {number!r}")
+
+
+def from_zero(name: str, number: float) -> None:
+    """Raise InputError unless `number` is 0 or more, and finite."""
+    if not 0 <= number < float("inf"):
+        raise InputError(f"{name} must be a number >= 0, got {number!r}")
+
+
+def one_of(name: str, value: str | None, allowed: Sequence[str | None]) -> None:
+    """Raise InputError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise InputError(f"{name} is {', '.join(map(str, allowed))}, got {value!r}")
 
 
 def flat(values: Array) -> float:

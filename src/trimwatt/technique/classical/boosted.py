@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from trimwatt.errors import InputError
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
+
+_LOSSES = {"squared": "squared_error", "absolute": "absolute_error", "poisson": "poisson"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Boosted(Technique):
     """Histogram gradient boosting.
 
     rounds: of boosting at most (one tree a class each). leaves: of a tree at most, from 2. learning_rate: in (0, 1].
+    leaf: training rows in a leaf at least. l2: penalty on the squared values of leaves. columns: share that each split
+    chooses from, in (0, 1]. loss: for values: "squared", "absolute", or "poisson", which learns the logarithm of the
+    mean of a target >= 0. target: for values: "as_is" or "log". class_weight: None or "balanced". early_stopping: from
+    10,000 training rows on, hold a tenth of them out and stop where they gain no more; False fits all rounds to all
+    rows.
     """
 
     name: ClassVar[str] = "boosted"
@@ -28,13 +34,24 @@ class Boosted(Technique):
     rounds: int = 100
     leaves: int = 31
     learning_rate: float = 0.1
+    leaf: int = 20
+    l2: float = 0.0
+    columns: float = 1.0
+    loss: str = "squared"
+    target: str = "as_is"
+    class_weight: str | None = None
+    early_stopping: bool = True
 
     def __post_init__(self) -> None:
         _fit.positive_whole("rounds", self.rounds, "trees a class")
-        if not isinstance(self.leaves, int) or self.leaves < 2:
-            raise InputError(f"leaves is a whole number from 2, got {self.leaves!r}")
-        if not 0 < self.learning_rate <= 1:
-            raise InputError(f"learning_rate is a share in (0, 1], got {self.learning_rate!r}")
+        _fit.whole_from("leaves", self.leaves, 2)
+        _fit.positive_whole("leaf", self.leaf, "rows in a leaf")
+        _fit.from_zero("l2", self.l2)
+        _fit.share("learning_rate", self.learning_rate)
+        _fit.share("columns", self.columns)
+        _fit.one_of("loss", self.loss, tuple(_LOSSES))
+        _fit.one_of("target", self.target, _fit.TARGETS)
+        _fit.one_of("class_weight", self.class_weight, _fit.CLASS_WEIGHTS)
 
     def variants(self, workload: Workload) -> Sequence[Technique]:
         if self.rounds <= 30:
@@ -45,12 +62,21 @@ class Boosted(Technique):
 
 @applies_to(Boosted, "none", "sklearn", "torch", "onnx")
 def _boosted(technique: Boosted, workload: Workload) -> Workload:
-    classify, _ = _fit.start(workload)
+    _fit.start(workload)
+    return _fit.fitted(workload, boosted_estimator(technique, workload), "ordinal")
+
+
+def boosted_estimator(technique: Boosted, workload: Workload) -> Any:
+    """scikit-learn's estimator, not fitted yet; raises TrialFailed for a target that its loss does not take."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
-    model = kind(
-        max_iter=technique.rounds, max_leaf_nodes=technique.leaves, learning_rate=technique.learning_rate,
-        random_state=workload.seed,
-    )  # fmt: skip
-    return _fit.fitted(workload, model, "ordinal")
+    common: dict[str, Any] = {
+        "max_iter": technique.rounds, "max_leaf_nodes": technique.leaves, "learning_rate": technique.learning_rate,
+        "min_samples_leaf": technique.leaf, "l2_regularization": technique.l2, "max_features": technique.columns,
+        "early_stopping": "auto" if technique.early_stopping else False, "random_state": workload.seed,
+    }  # fmt: skip
+    if workload.rows.classes is not None:
+        return HistGradientBoostingClassifier(**common, class_weight=technique.class_weight)
+    if technique.loss == "poisson":
+        _fit.refuse_negative(workload, "loss='poisson'")
+    return _fit.of_target(HistGradientBoostingRegressor(**common, loss=_LOSSES[technique.loss]), technique.target)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.framework.prepare import fit_prepare
-from trimwatt.framework.sklearn import training_rows
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
@@ -22,7 +20,7 @@ class Mlp(Technique):
     """A dense network with rectified units, stopped early on a tenth of its training rows.
 
     hidden: units of each hidden layer. penalty: on squared weights, from 0. learning_rate: of Adam, above 0.
-    epochs: at most.
+    epochs: at most. target: for values: "as_is" or "log".
     """
 
     name: ClassVar[str] = "mlp"
@@ -35,6 +33,7 @@ class Mlp(Technique):
     penalty: float = 1e-4
     learning_rate: float = 1e-3
     epochs: int = 200
+    target: str = "as_is"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -43,6 +42,7 @@ class Mlp(Technique):
         if self.penalty < 0 or self.learning_rate <= 0:
             raise InputError(f"penalty is from 0, learning_rate above 0; got {self.penalty!r}, {self.learning_rate!r}")
         _fit.positive_whole("epochs", self.epochs, "passes over the rows")
+        _fit.one_of("target", self.target, _fit.TARGETS)
 
     def variants(self, workload: Workload) -> Sequence[Technique]:
         return () if max(self.hidden) <= 32 else (replace(self, hidden=tuple(max(1, u // 2) for u in self.hidden)),)
@@ -57,11 +57,4 @@ def _mlp(technique: Mlp, workload: Workload) -> Workload:
         hidden_layer_sizes=technique.hidden, alpha=technique.penalty, learning_rate_init=technique.learning_rate,
         max_iter=technique.epochs, early_stopping=rows >= _MANY_ROWS, random_state=workload.seed,
     )  # fmt: skip
-    return _fit.fitted(workload, model, "scaled") if classify else _regressor(workload, model)
-
-
-def _regressor(workload: Workload, model: Any) -> Workload:
-    """Fitted on the standardised target, with the scale folded into the last layer."""
-    part, prepare = training_rows(workload), fit_prepare(workload.rows, "scaled")
-    _fit.fit_again(model, prepare.transform(part.x), part.y)
-    return _fit.answering(replace(workload, model=model, prepare=prepare))
+    return _fit.fitted(workload, model if classify else _fit.of_target(model, technique.target), "scaled")
