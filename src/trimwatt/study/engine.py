@@ -20,7 +20,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
-from trimwatt.study import costing, records, weights
+from trimwatt.study import costing, records, searching, weights
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
@@ -159,7 +159,7 @@ class Engine:
 
     def search(self, space: Space, found: Found) -> None:
         """Try candidates until none is left or the budget is spent; the change of runtime alone is always tried."""
-        queue = space.first()
+        queue = searching.with_findings(self, space, space.first())
         while queue:
             if self.left_s() < 1.0 and queue[0].served != (space.baseline.recipe, "onnxruntime"):
                 found.untried = [candidate.name for candidate in queue]
@@ -171,6 +171,7 @@ class Engine:
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))
             more = space.after(trial, candidate)
             queue = [c for c in more if not c.late] + queue + [c for c in more if c.late]
+            queue = searching.with_findings(self, space, queue)
 
     def attempt(self, candidate: Candidate, found: Found) -> Trial:
         """Make one candidate, judge it, measure it, keep it; whatever goes wrong is the trial's reason."""

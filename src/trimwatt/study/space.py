@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from trimwatt import _imports
 from trimwatt.recipe import Recipe
 from trimwatt.study import chains
 from trimwatt.study.candidate import PLUMBING, Candidate, allowed, final_form, group, make
+from trimwatt.study.families import Families
 from trimwatt.study.suggest import OTHER_RUNTIMES, Suggestions
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
@@ -26,6 +27,7 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
+        self.searches = Families(self._greater_is_better, searched=self._is_searched)
         self._results = Suggestions(workload, baseline, "quantize" in self.allowed)
 
     def first(self) -> list[Candidate]:
@@ -41,10 +43,32 @@ class Space:
     def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning, more training."""
         self._results.learn(trial, candidate)
+        self.searches.learn(trial, candidate)
         if trial.status != "done" or not candidate.recipe:
             return []
         more = self._all_rivals() if self._wide and self._scout in candidate.recipe and _close(trial) else []
-        return self._new([*self._results.after(trial, candidate), *more])
+        return self._new([*self._results.after(trial, candidate), *self._beside_found(trial, candidate), *more])
+
+    def found(self, techniques: Sequence[Any]) -> list[Candidate]:
+        """The strongest model that a search found, the first; the others wait for how it does."""
+        self.searches.keep(techniques)
+        return self._new(self._rival(step) for step in techniques[:1])
+
+    def _beside_found(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """Where the strongest model of a search meets the floor: cheaper ones of its family, and what it can teach."""
+        cheaper = self.searches.cheaper(candidate)
+        if cheaper is None or not trial.meets_floor:
+            return []
+        strongest = candidate.first("classical")
+        taught = [self._of(strongest, student, patience=_SMALL) for student in self._students(strongest)]
+        network = self._compressed((strongest,)) if strongest.name == "mlp" else []
+        return [*(self._rival(step) for step in cheaper), *network, *taught]
+
+    def _students(self, teacher: Any) -> list[Any]:
+        """What may learn from trees: few rounds of boosting at a high rate."""
+        if teacher.family not in ("boosted", "forest"):
+            return []
+        return [make("distill-tree", student="boosted", trees=30, leaf=20, learning_rate=0.3)]
 
     def adapted(self, candidate: Candidate) -> Candidate:
         """`candidate` with the int8 activations that turned out fastest on this host."""
@@ -115,6 +139,15 @@ class Space:
         sort, image = chains.kind(self.workload, self.core), self.workload.rows.kind == "image"
         return [self._of(*self.core, *chain) for chain in chains.later(sort, form, image)]
 
+    @property
+    def _is_searched(self) -> bool:
+        """Whether good parameters of classical models are looked for."""
+        return "classical" in self.allowed and count(self.workload.rows.train.x) > 0 and not self._wide
+
+    @property
+    def _greater_is_better(self) -> bool:
+        return self.workload.metric is None or self.workload.metric.greater_is_better
+
     def _rivals(self) -> list[Candidate]:
         """Classical models and lean networks fitted to the same rows."""
         if count(self.workload.rows.train.x) == 0:
@@ -135,12 +168,12 @@ class Space:
 
     def _all_rivals(self) -> list[Candidate]:
         mlp = make("mlp")
-        first = [self._rival(make(kind)) for kind in ("linear", "forest")]
-        network = [self._rival(mlp, "sklearn"), self._rival(mlp), *self._compressed((mlp,))]
-        others = [self._rival(make(kind)) for kind in ("tree", "boosted", "neighbours")]
+        usual = [self._rival(make(kind)) for kind in ("linear", "forest", "boosted", "neighbours", "mlp", "tree")]
+        self.searches.wait_for(usual)
+        network = [self._rival(mlp, "sklearn"), *self._compressed((mlp,))]
         kinds = ("forest", "boosted", "mlp", "tree")
         leaner = [self._rival(step) for kind in kinds for step in make(kind).variants(self.workload)]
-        return [*first, *network, *others, *self._lean_networks(), *leaner]
+        return [*usual, *network, *self._lean_networks(), *leaner]
 
     def _rival(self, step: Any, runtime: str = "onnxruntime") -> Candidate:
         return self._of(step, runtime=runtime, patience=_SMALL)

@@ -46,6 +46,8 @@ class Workshop:
         self._kept: dict[str, Handle] = {}
         self._usages: dict[str, Usage] = {}
         self._slow: dict[str, float] = {}
+        # what the search took that found a step's parameters
+        self.searched: dict[Any, Energy] = {}
 
     def key(self, steps: Sequence[Any]) -> str:
         """The content address of a prefix of a recipe."""
@@ -107,5 +109,6 @@ class Workshop:
 
     def _cost(self, steps: Sequence[Any], outcome: Outcome) -> Energy | None:
         chain = [usage.energy for usage in self.usages(steps)]
+        chain += [self.searched[step] for step in steps if step in self.searched]
         own = [usage.energy for usage in outcome.usages[len(outcome.made) :]]
         return total(chain + own)

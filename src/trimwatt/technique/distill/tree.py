@@ -27,8 +27,8 @@ class DistillTree(Technique):
 
     Each row counts towards every class by the probability that its teacher gives it; values are the teacher's own.
     student: "tree", "forest" or "boosted". depth: splits at most. leaf: rows in a leaf at least. trees: of a forest,
-    or rounds of boosting. How far it follows the teacher on rows held out of training is logged, and is what
-    `fidelity(teacher, student, rows)` gives.
+    or rounds of boosting. learning_rate: of boosting, in (0, 1]. How far it follows the teacher on rows held out of
+    training is logged, and is what `fidelity(teacher, student, rows)` gives.
     """
 
     name: ClassVar[str] = "distill-tree"
@@ -42,6 +42,7 @@ class DistillTree(Technique):
     depth: int = 12
     leaf: int = 2
     trees: int = 30
+    learning_rate: float = 0.1
 
     def __post_init__(self) -> None:
         if self.student not in _STUDENTS:
@@ -49,6 +50,7 @@ class DistillTree(Technique):
         _fit.positive_whole("depth", self.depth, "splits from root to leaf")
         _fit.positive_whole("leaf", self.leaf, "rows in a leaf")
         _fit.positive_whole("trees", self.trees, "trees of a forest, or rounds of boosting")
+        _fit.share("learning_rate", self.learning_rate)
 
 
 @applies_to(DistillTree, "onnx", "sklearn", "torch")
@@ -93,4 +95,4 @@ def _estimator(technique: DistillTree, classify: bool, seed: int) -> Any:
         kind = ensemble.RandomForestClassifier if classify else ensemble.RandomForestRegressor
         return kind(technique.trees, **limits, n_jobs=1)
     boosted = ensemble.HistGradientBoostingClassifier if classify else ensemble.HistGradientBoostingRegressor
-    return boosted(max_iter=technique.trees, early_stopping=False, **limits)
+    return boosted(max_iter=technique.trees, learning_rate=technique.learning_rate, early_stopping=False, **limits)

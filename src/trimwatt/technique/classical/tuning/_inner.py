@@ -19,6 +19,8 @@ _FOLDS = ((1000, 5), (4000, 3))
 _SHARE, _MOST_HELD = 0.2, 5000
 # rows fitted to at most while tuning: what rounds and leaves are right is told well by these
 MOST_ROWS, FEW_ROWS = 40_000, 10_000
+# a fit that takes longer than one on so many rows of two classes is made once, not for each fold
+_DEAR = 4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,16 @@ class Inner:
         return len(known) if known is not None and len(known) > 2 else 1
 
     @property
+    def for_trees(self) -> tuple[Fold, ...]:
+        """The folds for models that take as much longer as there are classes."""
+        return self.folds if self.rows * self.classes <= _DEAR else self.folds[:1]
+
+    @property
+    def for_networks(self) -> tuple[Fold, ...]:
+        """The folds for models that take long whatever is asked."""
+        return self.folds if self.rows <= _FOLDS[0][0] else self.folds[:1]
+
+    @property
     def truth(self) -> Array:
         """The targets of all rows held out, fold by fold."""
         return np.concatenate([fold.held.y for fold in self.folds])
@@ -83,8 +95,9 @@ def part(workload: Workload) -> Inner:
     )
     if any(len(np.unique(fold.workload.rows.train.y)) < 2 for fold in folds):
         raise InputError(f"{rows} training rows are too few, or too much alike, to tune on")
-    few = folds if rows <= _FOLDS[0][0] else (folds[0].fewer(FEW_ROWS),)
-    return Inner(folds, rows, few)
+    inner = Inner(folds, rows)
+    few = inner.for_trees if rows <= _FOLDS[0][0] else (folds[0].fewer(FEW_ROWS),)
+    return replace(inner, few=few)
 
 
 def _indices(train: Split, classify: bool, seed: int) -> Sequence[tuple[Array, Array]]:

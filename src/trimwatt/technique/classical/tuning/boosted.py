@@ -31,20 +31,19 @@ _LEAN = ((4, 0.3), (8, 0.3), (16, 0.3), (31, 0.3), (8, 0.15), (16, 0.15))
 
 
 def search(inner: Inner, clock: Clock) -> list[Judged]:
-    """Judged techniques with the rounds that the rows held out liked best: those around the best, and leaner ones."""
+    """Judged techniques with the rounds that the rows held out liked best, and with fewer."""
     workload = inner.workload
     few = clock.each(_usual(inner), partial(_judged, inner.few))
     if not few:
         return []
-    chosen = [one.technique for one in ranked(few, workload)[:_KEPT]]
-    again = clock.each([replace(step, learning_rate=_USUAL) for step in chosen], partial(_judged, inner.folds))
-    found = again or few
-    for steps in (_around, _slower):
-        first = best(found, workload)
-        found += clock.each(steps(first.technique, inner), partial(_judged, inner.folds))
-    lean = _leaner(best(found, workload).technique)
-    small = clock.each(lean, partial(_judged, inner.folds))
-    return [*found, *_shortened(best(found, workload), small)]
+    chosen: list[Any] = [one.technique for one in ranked(few, workload)[:_KEPT]]
+    found = clock.each([replace(step, learning_rate=_USUAL) for step in chosen], partial(_judged, inner.for_trees))
+    if not found:
+        return [*few, *_shortened(few, best(few, workload))]
+    for steps in (_around, _slower, _leaner):
+        first: Any = best(found, workload).technique
+        found += clock.each(steps(first, inner), partial(_judged, inner.for_trees))
+    return [*found, *_shortened(found, best(found, workload))]
 
 
 def _usual(inner: Inner) -> list[Boosted]:
@@ -102,7 +101,7 @@ def _slower(step: Boosted, inner: Inner) -> list[Boosted]:
     return [replace(step, rounds=_ROUNDS, learning_rate=_SLOW)]
 
 
-def _leaner(step: Boosted) -> list[Boosted]:
+def _leaner(step: Boosted, inner: Inner) -> list[Boosted]:
     return [
         replace(step, rounds=_ROUNDS, leaves=leaves, learning_rate=rate)
         for leaves, rate in _LEAN
@@ -181,11 +180,12 @@ def _gain(step: Boosted, fold: Fold, values: Array) -> float:
     return float(0.1 * _TOLERANCE * scale)
 
 
-def _shortened(first: Judged, lean: Sequence[Judged]) -> list[Judged]:
-    """The lean ones, and them and the best after fewer rounds than were best."""
-    found = list(lean)
-    for one in (first, *lean):
+def _shortened(found: Sequence[Judged], first: Judged) -> list[Judged]:
+    """The best, and all that are cheaper, after fewer rounds than were best."""
+    less = []
+    for one in found:
         step: Any = one.technique
         fewer = dict.fromkeys(round(step.rounds / 2**halvings) for halvings in range(1, _HALVINGS + 1))
-        found += [_after(one.state, replace(step, rounds=rounds)) for rounds in fewer if rounds]
-    return found
+        if one is first or one.cost < first.cost:
+            less += [_after(one.state, replace(step, rounds=rounds)) for rounds in fewer if rounds]
+    return less

@@ -22,7 +22,9 @@ from trimwatt.technique.classical.tuning._judge import Judged, best, judge, rank
 from trimwatt.technique.classical.tuning.boosted import skewed
 from trimwatt.workload import Array, Workload
 
-_KEPT = 3
+_KEPT = 2
+# a search for leaves and columns needs no more trees; what it finds gets as many as are usual
+_TREES = 40
 
 
 def forests(inner: Inner, clock: Clock) -> list[Judged]:
@@ -30,10 +32,13 @@ def forests(inner: Inner, clock: Clock) -> list[Judged]:
     workload = inner.workload
     shares: tuple[float | None, ...] = (None, 0.5) if workload.rows.classes else (None, 0.33)
     steps: list[Technique] = [
-        kind(leaf=leaf, columns=columns) for leaf in (1, 4) for kind in (ExtraTrees, Forest) for columns in shares
+        kind(_TREES, leaf=leaf, columns=columns)
+        for leaf in (1, 4)
+        for kind in (ExtraTrees, Forest)
+        for columns in shares
     ]
-    steps += [replace(Forest(), **goal) for goal in _goals(workload)]
-    return _halved(inner, clock, steps, _nearby_forests, _leaner_forests)
+    steps += [Forest(_TREES, **goal) for goal in _goals(workload)]
+    return _halved(inner.few, inner.for_trees, clock, steps, _nearby_forests, _leaner_forests)
 
 
 def _nearby_forests(step: Any, workload: Workload) -> list[Technique]:
@@ -42,10 +47,10 @@ def _nearby_forests(step: Any, workload: Workload) -> list[Technique]:
     return [*near, *(replace(step, **goal) for goal in _goals(workload))]
 
 
-def _leaner_forests(step: Any) -> list[Technique]:
+def _leaner_forests(step: Any, workload: Workload) -> list[Technique]:
     return [
         replace(step, trees=trees, leaf=max(leaf, step.leaf))
-        for trees, leaf in ((50, 1), (30, 2), (20, 4), (10, 4), (5, 8))
+        for trees, leaf in ((100, 1), (30, 1), (20, 2), (10, 4), (5, 8))
     ]
 
 
@@ -69,7 +74,7 @@ def networks(inner: Inner, clock: Clock) -> list[Judged]:
     steps: list[Technique] = [
         Mlp(), Mlp((64, 32), penalty=1e-2), Mlp((128,), penalty=1e-1, learning_rate=3e-3), Mlp((32,), penalty=1.0),
     ]  # fmt: skip
-    return _halved(inner, clock, steps, _nearby_networks, _leaner_networks)
+    return _halved(inner.few, inner.for_networks, clock, steps, _nearby_networks, _leaner_networks)
 
 
 def _nearby_networks(step: Any, workload: Workload) -> list[Technique]:
@@ -78,7 +83,7 @@ def _nearby_networks(step: Any, workload: Workload) -> list[Technique]:
     return [*near, *(replace(step, **goal) for goal in _goals(workload) if "target" in goal)]
 
 
-def _leaner_networks(step: Any) -> list[Technique]:
+def _leaner_networks(step: Any, workload: Workload) -> list[Technique]:
     return [replace(step, hidden=tuple(max(2, units // times) for units in step.hidden)) for times in (2, 4, 8)]
 
 
@@ -96,16 +101,21 @@ def _goals(workload: Workload) -> list[dict[str, Any]]:
     return [{"class_weight": "balanced"}] if workload.quality.name == "f1" and not workload.needs_threshold else []
 
 
-def _halved(inner: Inner, clock: Clock, steps: Sequence[Technique], nearby: Any, leaner: Any) -> list[Judged]:
-    """All on few rows, the best of them on all, then what is near the best, then leaner ones."""
-    workload = inner.workload
-    few = clock.each(steps, partial(_judged, inner.few))
-    if not few:
+def _halved(
+    few: Sequence[Fold], folds: Sequence[Fold], clock: Clock, steps: Sequence[Technique], nearby: Any, leaner: Any
+) -> list[Judged]:
+    """All on few rows, the best of them on all, then what is near the best, then larger and leaner ones."""
+    workload = folds[0].workload
+    first = clock.each(steps, partial(_judged, few))
+    if not first:
         return []
-    whole = partial(_judged, inner.folds)
-    found = clock.each([one.technique for one in ranked(few, workload)[:_KEPT]], whole) or few
-    found += clock.each(nearby(best(found, workload).technique, workload), whole)
-    return [*found, *clock.each(leaner(best(found, workload).technique), whole)]
+    found = clock.each([one.technique for one in ranked(first, workload)[:_KEPT]], partial(_judged, folds))
+    if not found:
+        return first
+    for others in (nearby, leaner):
+        step: Any = best(found, workload).technique
+        found += clock.each(others(step, workload), partial(_judged, folds))
+    return found
 
 
 def _judged(folds: Sequence[Fold], step: Technique) -> Judged:
