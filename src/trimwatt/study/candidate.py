@@ -26,8 +26,8 @@ _LEVERS = (
 class Candidate:
     """A recipe and the runtime that serves it.
 
-    patience: share of the time left that it may take, in (0, 1]. given: the steps that train a model that was given
-    untrained, which go without saying. late: to be tried after all that was proposed before.
+    patience: share of the time left that it may take at least, in (0, 1]. given: the steps that train a model that was
+    given untrained, which go without saying. late: to be tried after all that was proposed before.
     """
 
     recipe: Recipe

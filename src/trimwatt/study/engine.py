@@ -20,7 +20,7 @@ from trimwatt.energy import Energy
 from trimwatt.errors import InputError, TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.store._base import Store
-from trimwatt.study import costing, records, searching, weights
+from trimwatt.study import costing, patience, records, searching, weights
 from trimwatt.study.bench import Bench, Judged
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.ledger import Ledger
@@ -73,7 +73,7 @@ class Engine:
         self.workshop, self.bench, self.ledger, self.store, self.event = workshop, bench, ledger, store, event
         kept = records.trials(store)
         self.trials: list[Trial] = [trial for trial in kept if trial.status != "stopped"]
-        self._count = len(kept)
+        self._count, self._waiting = len(kept), 0
         self.artifacts: dict[str, Artifact] = {}
         self.candidates: dict[str, Candidate] = {}
         self.pace_s = 3.0
@@ -115,8 +115,7 @@ class Engine:
             trial = self._baseline_made(trial, candidate, stored, limit_s)
             return self._baseline_measured(trial, stored)
         except TrialStopped as error:
-            budget = self.options.budget
-            raise InputError(f"a budget of {budget} does not even cover the baseline; give more, say 20min") from error
+            raise InputError(patience.too_little(self.options.budget)) from error
         except TrialFailed as error:
             raise InputError(f"the baseline cannot be made: {error}") from error
 
@@ -166,6 +165,7 @@ class Engine:
                 self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return
             candidate = costing.costed(self, space.adapted(queue.pop(0)), space.core)
+            self._waiting = len(queue)
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))
@@ -199,11 +199,12 @@ class Engine:
         return trial
 
     def _patience_s(self, candidate: Candidate) -> float:
-        """Its share of the time left, but ten seconds where there are that many."""
+        """Its share of the time left, and what those that wait have no use for."""
         left = self.left_s()
         if left < 10.0 and candidate.recipe == self.candidates[self._baseline_id].recipe:
             return max(1.0, 0.5 * self.unspent_s())
-        return max(1.0, left * candidate.patience, min(left, 10.0))
+        each_s = patience.longest_s(self.trials)
+        return patience.allowed_s(left, candidate.patience, self._waiting, each_s, self.pace_s)
 
     def _measured(self, trial: Trial, artifact: Artifact, found: Found) -> Trial:
         rows, started = self.workload.rows.val, time.monotonic()
