@@ -70,11 +70,22 @@ def number(values: Array) -> Array:
 
 def spelled(values: Array, spell: Callable[[object], str]) -> Array:
     """Labels of objects by how `spell` writes them, ascending in its order; whatever is missing is one value."""
+    place, distinct = places(values)
+    return ranked(distinct, spell)[place]
+
+
+def places(values: Array) -> tuple[Array, list[object]]:
+    """The place of each object `(n,)` in the list of distinct ones, and that list."""
     cells = values.tolist()
-    written = {cell: "" if is_missing(cell) else spell(cell) for cell in dict.fromkeys(cells)}
-    rank = {text: place for place, text in enumerate(sorted(set(written.values())))}
-    code = {cell: rank[text] for cell, text in written.items()}
-    return np.fromiter(map(code.__getitem__, cells), np.int64, len(cells))
+    distinct = {cell: place for place, cell in enumerate(dict.fromkeys(cells))}
+    return np.fromiter(map(distinct.__getitem__, cells), np.int64, len(cells)), list(distinct)
+
+
+def ranked(distinct: list[object], spell: Callable[[object], str]) -> Array:
+    """Labels of distinct objects by how `spell` writes them, ascending in its order."""
+    written = ["" if is_missing(cell) else spell(cell) for cell in distinct]
+    rank = {text: place for place, text in enumerate(sorted(set(written)))}
+    return np.array([rank[text] for text in written], dtype=np.int64)
 
 
 def is_missing(cell: object) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimwatt.independence._base import Table, is_missing, spelled
+from trimwatt.independence._base import Table, is_missing, places, ranked
 from trimwatt.workload import Array
 
 NEAR = 0.01
@@ -108,9 +108,10 @@ def spread(values: Array) -> float:
 
 def folded(values: Array) -> Array:
     """Labels of text without differences of case, spaces and digits; digits stay where little else tells it apart."""
-    with_digits = spelled(values, lambda cell: "".join(str(cell).casefold().split()))
-    without = spelled(values, lambda cell: re.sub(r"\d", "0", "".join(str(cell).casefold().split())))
-    return without if without.max(initial=0) >= 0.1 * with_digits.max(initial=0) else with_digits
+    place, distinct = places(values)
+    with_digits = ranked(distinct, lambda cell: "".join(str(cell).casefold().split()))
+    without = ranked(distinct, lambda cell: re.sub(r"\d", "0", "".join(str(cell).casefold().split())))
+    return (without if without.max(initial=0) >= 0.1 * with_digits.max(initial=0) else with_digits)[place]
 
 
 def _numbers_rows(column: Column) -> bool:

@@ -54,7 +54,10 @@ def _bins(column: Column) -> Array:
     if len(present) == 0:
         return np.zeros(len(values), np.uint8)
     edges = np.unique(np.quantile(present, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    return np.where(np.isnan(values), _BINS, np.searchsorted(edges, values, side="right")).astype(np.uint8)
+    found = np.zeros(len(values), np.uint8)
+    for edge in edges:
+        found += values >= edge
+    return np.where(np.isnan(values), np.uint8(_BINS), found)
 
 
 def _shared(a: Array, b: Array) -> float:

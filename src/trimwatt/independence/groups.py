@@ -68,18 +68,19 @@ def _candidates(table: Table) -> Iterator[tuple[str, Array]]:
     for name, column in columns.items():
         if column.dtype.kind in "mM":
             continue
+        if column.dtype != object and not _names_groups(np.unique(column, return_counts=True)[1]):
+            continue
         labels = number(column)
-        if _names_groups(labels):
+        if _names_groups(np.bincount(labels)):
             yield name, labels
         elif column.dtype == object and labels.max() > len(labels) // 4:
-            yield from ((name, part) for part in _parts(column) if _names_groups(part))
+            yield from ((name, part) for part in _parts(column) if _names_groups(np.bincount(part)))
 
 
-def _names_groups(labels: Array) -> bool:
-    size = np.bincount(labels)
-    size = size[size > 0]
-    several = int(size[size > 1].sum())
-    return len(size) >= LEAST_GROUPS and several >= 0.8 * len(labels) and size.max() <= _LARGEST * len(labels)
+def _names_groups(size: Array) -> bool:
+    """Whether values that occur so often each are many, and mostly of several rows."""
+    rows, several = int(size.sum()), int(size[size > 1].sum())
+    return len(size) >= LEAST_GROUPS and several >= 0.8 * rows and size.max() <= _LARGEST * rows
 
 
 def _parts(column: Array) -> Iterator[Array]:

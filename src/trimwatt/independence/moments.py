@@ -10,6 +10,7 @@ import numpy as np
 
 from trimwatt.independence._base import TRAIN, Table
 from trimwatt.independence._columns import as_numbers
+from trimwatt.independence._sorting import sort_order
 from trimwatt.rows import dates
 from trimwatt.workload import Array
 
@@ -45,7 +46,7 @@ class Moments:
     def order(self) -> Array:
         """Places of the rows whose moment is known, earliest first."""
         known = np.flatnonzero(np.isfinite(self.values))
-        return known[np.argsort(self.values[known], kind="stable")]
+        return known[sort_order(self.values[known])]
 
     def is_followed(self, part: Array) -> bool:
         """Whether all judged rows are as late as the last training row, or later, as far as moments are known."""
@@ -54,17 +55,23 @@ class Moments:
         return bool(len(judged) and len(fitted)) and bool(judged.min() >= fitted.max())
 
 
-def moments_of(table: Table) -> Iterator[Moments]:
-    """Columns that tell a time, dates first, where they tell that of most rows: an odd cell is no objection."""
+def moments_of(table: Table, only_sure: bool = False) -> Iterator[Moments]:
+    """Columns that tell a time, dates first, where they tell that of most rows: an odd cell is no objection.
+
+    only_sure: leave out all but dates, which saves looking at the others.
+    """
     columns = sorted(table.columns.items(), key=lambda item: item[1].dtype.kind != "M")
     for name, column in columns:
         read = _from_text(column) if column.dtype == object else (as_numbers(column), column.dtype.kind == "M")
         if read[0] is None or not _is_mostly_known(read[0]):
             continue
         numbers, dated = read[0].astype(np.float64), read[1]
+        sure = dated or _is_dated(numbers)
+        if only_sure and not sure:
+            continue
         if dated or _is_clock(numbers, table.part):
-            yield Moments((name,), numbers, sure=dated or _is_dated(numbers))
-        elif _may_be_clock(name, numbers):
+            yield Moments((name,), numbers, sure=sure)
+        elif not only_sure and _may_be_clock(name, numbers):
             yield Moments((name,), numbers, loose=True)
     yield from _calendar(table)
 
@@ -75,12 +82,15 @@ def _is_mostly_known(numbers: Array) -> bool:
 
 def _from_text(column: Array) -> tuple[Array | None, bool]:
     """Text that is dates or numbers but for a few cells, as numbers with NaN for these; whether it is dates."""
-    cells = [str(cell).strip() for cell in column.tolist()]
+    sample = _written(column[:: max(1, len(column) // _SAMPLE)])
     for read, dated in ((_dates, True), (_numbers, False)):
-        sample = cells[:: max(1, len(cells) // _SAMPLE)]
         if np.isfinite(read(sample)).mean() >= LEAST_KNOWN / 2:
-            return read(cells), dated
+            return read(_written(column)), dated
     return None, False
+
+
+def _written(column: Array) -> list[str]:
+    return [str(cell).strip() for cell in column.tolist()]
 
 
 def _dates(cells: list[str]) -> Array:
@@ -118,18 +128,27 @@ def _is_clock(numbers: Array, part: Array) -> bool:
     Amounts do none of these.
     """
     known = np.isfinite(numbers)
+    along = _runs_along(numbers, known, part)
+    if not along and not _is_whole(numbers[known]):
+        return False
     moments = np.unique(numbers[known])
     if len(moments) >= _LEAST_DAYS and _is_written_date(moments):
         return True
     if len(moments) < max(_LEAST_MOMENTS[0], _LEAST_MOMENTS[1] * len(numbers)):
         return False
-    if _counts_seconds(moments):
-        return True
-    if all(bool((np.diff(numbers[known & (part == one)]) >= 0).all()) for one in np.unique(part)):
+    if along or _counts_seconds(moments):
         return True
     steps = np.diff(moments)
-    whole = bool((moments == np.round(moments)).all())
-    return whole and len(moments) > 0.5 * len(numbers) and float((steps == np.median(steps)).mean()) > 0.9
+    return len(moments) > 0.5 * len(numbers) and float((steps == np.median(steps)).mean()) > 0.9
+
+
+def _runs_along(numbers: Array, known: Array, part: Array) -> bool:
+    """Whether known numbers never fall from one row of a split to the next."""
+    return all(bool((np.diff(numbers[known & (part == one)]) >= 0).all()) for one in np.unique(part))
+
+
+def _is_whole(numbers: Array) -> bool:
+    return bool((numbers == np.round(numbers)).all())
 
 
 def _may_be_clock(name: str, numbers: Array) -> bool:
@@ -141,15 +160,15 @@ def _may_be_clock(name: str, numbers: Array) -> bool:
 
 def _counts_seconds(moments: Array) -> bool:
     """Whether numbers are whole seconds since 1970, or thousandths of them down to nanoseconds."""
-    whole = bool((moments == np.round(moments)).all())
-    return whole and any(low < moments.min() and moments.max() < high for low, high in _UNIX)
+    return any(low < moments.min() and moments.max() < high for low, high in _UNIX) and _is_whole(moments)
 
 
 def _is_written_date(moments: Array) -> bool:
     """Whether numbers are years, months and days in eight digits, a day off where they were rounded."""
-    year, month, day = moments // 10_000, moments // 100 % 100, moments % 100
-    whole = bool((moments == np.round(moments)).all())
-    return whole and bool(((year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day <= 32)).all())
+    if moments.min() < 1900_01_00 or moments.max() > 2100_12_32 or not _is_whole(moments):
+        return False
+    month, day = moments // 100 % 100, moments % 100
+    return bool(((month >= 1) & (month <= 12) & (day <= 32)).all())
 
 
 def _is_dated(numbers: Array) -> bool:

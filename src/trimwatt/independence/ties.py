@@ -9,6 +9,7 @@ import numpy as np
 
 from trimwatt.independence import groups, probe, times, twins
 from trimwatt.independence._base import TEST, TRAIN, VAL, Table, Tie, number
+from trimwatt.independence._sorting import first_rows
 from trimwatt.workload import Array, Independence, Rows, take
 
 LEAST_JUDGED = 10
@@ -56,7 +57,7 @@ def _gained(table: Table, twin: Tie) -> bool:
 
 def without_copies(table: Table, labels: Array) -> Table:
     """The first row of each label, in their order."""
-    first = np.sort(np.unique(labels, return_index=True)[1])
+    first = np.sort(first_rows(labels))
     x: Rows = take(table.x, first)
     keys = {name: column[first] for name, column in table.keys.items()}
     return replace(table, x=x, y=table.y[first], keys=keys, part=table.part[first])
@@ -142,7 +143,7 @@ def _repeated(tie: Tie, part: Array) -> Array:
         return np.zeros(len(part), dtype=bool)
     own = tie.labels * (TEST + 1) + part
     again = np.ones(len(part), dtype=bool)
-    again[np.unique(own, return_index=True)[1]] = False
+    again[first_rows(own)] = False
     return np.asarray(again & (part != TRAIN))
 
 

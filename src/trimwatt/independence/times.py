@@ -56,7 +56,7 @@ def is_followed(table: Table) -> bool:
     """Whether the split is one by time: all judged rows are as late as the last training row, by a date or a clock."""
     if (table.part < 0).all():
         return False
-    return any(moments.sure and moments.is_followed(table.part) for moments in moments_of(table))
+    return any(moments.is_followed(table.part) for moments in moments_of(table, only_sure=True))
 
 
 def _switches(table: Table, order: Array) -> bool:
@@ -76,9 +76,11 @@ def _is_brief(values: Array) -> bool:
     if far < _STRETCH or whole == 0:
         return False
     near = np.mean([(rest[step:] * rest[:-step]).mean() for step in (1, 2, 3)]) / whole
+    if near <= _STAYS:
+        return False
     steps = (np.linspace(0.75, 1.25, 7) * far).astype(np.int64)
     apart = np.mean([(rest[step:] * rest[:-step]).mean() for step in steps]) / whole
-    return bool(near > _STAYS and apart < near / 2)
+    return bool(apart < near / 2)
 
 
 def _depends(table: Table, order: Array) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from trimwatt.independence._base import Table, Tie
 from trimwatt.independence._columns import Column, comparable, exact, mixed
+from trimwatt.independence._sorting import first_rows, run_length
 from trimwatt.independence.chance import shuffled
 from trimwatt.workload import Array
 
@@ -73,7 +74,7 @@ def equal(columns: list[Column], rows: int) -> Array:
 def components(columns: list[Column], rows: int) -> Array:
     """A label per row `(n,)`; rows that are equal or nearly so, also by way of others, have the same."""
     home = equal(columns, rows)
-    first = np.unique(home, return_index=True)[1]
+    first = first_rows(home)
     edges = list(_near_pairs(columns, first, np.random.default_rng(0)))
     return linked(edges, len(first))[home] if edges else home
 
@@ -95,14 +96,27 @@ def _near_pairs(columns: list[Column], rows: Array, rng: np.random.Generator) ->
     for number in range(min(_SETS, 2 * len(columns))):
         chosen = _set_of_columns(columns, rows, rng)
         keys = mixed((column.cells(offset)[rows] for column, offset in chosen), len(rows))
-        tie_break = columns[number % len(columns)].values[rows]
-        order = np.lexsort((tie_break, keys))
+        order = _grouped(keys, columns[number % len(columns)].values[rows])
         for step in range(1, _NEIGHBOURS + 1):
             a, b = order[:-step], order[step:]
             same = keys[a] == keys[b]
             i, j = _equal(columns, rows, a[same], b[same])
             if len(i):
                 yield i, j
+
+
+def _grouped(keys: Array, tie_break: Array) -> Array:
+    """Places of the rows that share a key with others, those of one key together.
+
+    More of one key than are compared with each other are in the order of `tie_break`, so that neighbours are close.
+    """
+    order = np.argsort(keys)
+    length = run_length(keys[order])
+    order, length = order[length > 1], length[length > 1]
+    many = length > _NEIGHBOURS + 1
+    within = order[many]
+    order[many] = within[np.lexsort((within, tie_break[within], keys[within]))]
+    return order
 
 
 def _equal(columns: list[Column], rows: Array, i: Array, j: Array) -> tuple[Array, Array]:
