@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,10 @@ def test_whole_numbers_of_24_bits_never_change(values: list[int]) -> None:
 
 def test_whatever_stands_for_nothing_is_missing() -> None:
     assert all(columns.is_missing(value) for value in MISSING)
+    assert all(columns.is_missing(value) for value in (np.float32("nan"), Decimal("nan"), np.datetime64("NaT")))
+    assert not any(
+        columns.is_missing(value) for value in ("", "nan", 0, False, np.array([1, 2]), [None], np.str_("NA"))
+    )
     assert not any(columns.is_missing(value) for value in ["", "NA", 0, False, "nan"])
 
 

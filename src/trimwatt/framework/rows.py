@@ -148,7 +148,9 @@ def _number(column: Array) -> Array:
         return np.asarray(column, dtype=np.float32)
     except (TypeError, ValueError):
         # pandas' own missing value is no number
-        return np.asarray([np.nan if _missing(value) else value for value in column.tolist()], dtype=np.float32)
+        return np.asarray(
+            [np.nan if stored_columns.is_missing(value) else value for value in column.tolist()], dtype=np.float32
+        )
 
 
 def _text(column: Any) -> Array:
@@ -157,10 +159,4 @@ def _text(column: Any) -> Array:
 
 
 def _word(value: Any) -> str:
-    return "" if _missing(value) else str(value)
-
-
-def _missing(value: Any) -> bool:
-    import pandas as pd
-
-    return value is None or bool(pd.isna(value))
+    return "" if stored_columns.is_missing(value) else str(value)

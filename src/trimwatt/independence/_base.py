@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from trimwatt.rows.columns import is_missing
 from trimwatt.workload import Array, Rows
 
 Kind = Literal["twins", "group", "time", "seen"]
@@ -65,13 +65,8 @@ def number(values: Array) -> Array:
     """Labels 0, 1, ... `(n,)` of values of any dtype; equal values have equal labels, ascending where they sort."""
     if values.dtype != object:
         return np.unique(values, return_inverse=True)[1].reshape(-1)
-    return spelled(values, str)
-
-
-def spelled(values: Array, spell: Callable[[object], str]) -> Array:
-    """Labels of objects by how `spell` writes them, ascending in its order; whatever is missing is one value."""
     place, distinct = places(values)
-    return ranked(distinct, spell)[place]
+    return ranked(["" if is_missing(cell) else str(cell) for cell in distinct])[place]
 
 
 def places(values: Array) -> tuple[Array, list[object]]:
@@ -81,16 +76,7 @@ def places(values: Array) -> tuple[Array, list[object]]:
     return np.fromiter(map(distinct.__getitem__, cells), np.int64, len(cells)), list(distinct)
 
 
-def ranked(distinct: list[object], spell: Callable[[object], str]) -> Array:
-    """Labels of distinct objects by how `spell` writes them, ascending in its order."""
-    written = ["" if is_missing(cell) else spell(cell) for cell in distinct]
-    rank = {text: place for place, text in enumerate(sorted(set(written)))}
-    return np.array([rank[text] for text in written], dtype=np.int64)
-
-
-def is_missing(cell: object) -> bool:
-    """Whether a cell is None or not equal to itself, as NaN, NaT and pandas' NA are."""
-    try:
-        return cell is None or bool(cell != cell)
-    except (TypeError, ValueError):
-        return True  # pandas' NA answers no comparison
+def ranked(texts: list[str]) -> Array:
+    """Labels of texts `(n,)`, ascending in their order."""
+    rank = {text: place for place, text in enumerate(sorted(set(texts)))}
+    return np.fromiter(map(rank.__getitem__, texts), np.int64, len(texts))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimwatt.independence._base import Table, is_missing, places, ranked
+from trimwatt.independence._base import Table, places, ranked
+from trimwatt.rows.columns import is_missing
 from trimwatt.workload import Array
 
 NEAR = 0.01
 _SAMPLE = 20_000
 _FEW = 256
 _NAMES = 0.98
+_DIGIT = re.compile(r"\d")
 _IDENTIFIER = re.compile(r"(?:.*[_\s])?(?:id|uuid|guid|index|rownum|row_name|unnamed(?:_|: )\d+)", re.IGNORECASE)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -109,8 +111,8 @@ def spread(values: Array) -> float:
 def folded(values: Array) -> Array:
     """Labels of text without differences of case, spaces and digits; digits stay where little else tells it apart."""
     place, distinct = places(values)
-    with_digits = ranked(distinct, lambda cell: "".join(str(cell).casefold().split()))
-    without = ranked(distinct, lambda cell: re.sub(r"\d", "0", "".join(str(cell).casefold().split())))
+    texts = ["" if is_missing(cell) else "".join(str(cell).casefold().split()) for cell in distinct]
+    with_digits, without = ranked(texts), ranked([_DIGIT.sub("0", text) for text in texts])
     return (without if without.max(initial=0) >= 0.1 * with_digits.max(initial=0) else with_digits)[place]
 
 

@@ -30,6 +30,7 @@ _EXPLAINED = 0.4
 _CLUSTERED = (50, 8000)
 _VERY_MANY = 100_000
 _REACH = 1.5
+_MARKS = re.compile(r"[^0-9A-Za-z]+")
 
 
 def find(table: Table) -> Tie | None:
@@ -85,7 +86,7 @@ def _names_groups(size: Array) -> bool:
 
 def _parts(column: Array) -> Iterator[Array]:
     """What stands between the marks of text that is built alike in most rows; of another cell, the whole of it."""
-    cells = [re.split(r"[^0-9A-Za-z]+", str(cell)) for cell in column.tolist()]
+    cells = [_MARKS.split(str(cell)) for cell in column.tolist()]
     width, alike = Counter(map(len, cells)).most_common(1)[0]
     if not 2 <= width <= 6 or alike < LEAST_KNOWN * len(cells):
         return
@@ -226,13 +227,22 @@ def _all_heaps(table: Table, drawn: Array, labels: Array, reach: float) -> Array
     found = int(labels.max()) + 1 + np.arange(len(table))
     found[drawn] = labels
     known = x[drawn]
-    norm = (known**2).sum(axis=1)
+    weights = _weights(known)
     for rows in np.array_split(np.setdiff1d(np.arange(len(table)), drawn), max(1, len(table) // 500)):
-        apart = (x[rows] ** 2).sum(axis=1)[:, None] + norm[None, :] - 2 * x[rows] @ known.T
-        nearest = apart.argmin(axis=1)
-        near = apart[np.arange(len(rows)), nearest] <= reach
+        nearest = _ranking(x[rows], weights).argmin(axis=1)
+        near = ((x[rows] - known[nearest]) ** 2).sum(axis=1) <= reach
         found[rows[near]] = labels[nearest[near]]
     return found
+
+
+def _weights(x: Array) -> Array:
+    """What `_ranking` multiplies rows by."""
+    return np.vstack([-2 * x.T, (x**2).sum(axis=1)])
+
+
+def _ranking(rows: Array, weights: Array) -> Array:
+    """Squared distances of `rows` from those that the weights are of, less each row's own square, in one product."""
+    return np.asarray(np.column_stack([rows, np.ones(len(rows), np.float32)]) @ weights)
 
 
 def _gains_from_heaps(table: Table, labels: Array) -> Tie | None:
@@ -254,13 +264,15 @@ def _heaps(x: Array) -> tuple[Array, float]:
     """
     from trimwatt.independence.twins import linked
 
-    nearest = np.concatenate([_nearest(x, block) for block in _blocks(len(x))])
+    weights = _weights(x)
+    nearest = np.concatenate([_from(x, weights, block).min(axis=1) for block in _blocks(len(x))])
     reach = _REACH**2 * float(np.quantile(nearest, 0.95))
     if reach <= 0:
         return np.arange(len(x)), 0.0
     edges = []
     for block in _blocks(len(x)):
-        i, j = _within(x, block, reach)
+        i, j = np.nonzero(_from(x, weights, block) <= reach)
+        i += block.start
         if len(i) and np.bincount(i - block.start).max() >= _LARGEST * len(x):
             # its neighbours alone are a heap too large to be a group
             return np.zeros(len(x), dtype=np.int64), reach
@@ -272,17 +284,9 @@ def _blocks(rows: int) -> list[slice]:
     return [slice(start, start + 500) for start in range(0, rows, 500)]
 
 
-def _from(x: Array, block: slice) -> Array:
-    norm = (x**2).sum(axis=1)
-    found = np.maximum(norm[block, None] + norm[None, :] - 2 * x[block] @ x.T, 0.0)
+def _from(x: Array, weights: Array, block: slice) -> Array:
+    """Squared distances of the rows of a block from all, infinite to themselves."""
+    found = _ranking(x[block], weights)
+    found += (x[block] ** 2).sum(axis=1)[:, None]
     found[np.arange(len(found)), np.arange(block.start, block.start + len(found))] = np.inf
-    return np.asarray(found)
-
-
-def _nearest(x: Array, block: slice) -> Array:
-    return np.asarray(_from(x, block).min(axis=1))
-
-
-def _within(x: Array, block: slice, reach: float) -> tuple[Array, Array]:
-    i, j = np.nonzero(_from(x, block) <= reach)
-    return i + block.start, j
+    return found

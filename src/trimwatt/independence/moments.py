@@ -99,16 +99,18 @@ def _dates(cells: list[str]) -> Array:
     order = dates.order_of(distinct)
     if order is None:
         return np.full(len(cells), np.nan)
-    known = {cell: _seconds(cell, "mdy" if order == "?" else order) for cell in distinct}
+    known = _seconds(list(distinct), "mdy" if order == "?" else order)
     return np.array([known.get(cell, np.nan) for cell in cells])
 
 
-def _seconds(cell: str, order: str) -> float:
+def _seconds(distinct: list[str], order: str) -> dict[str, float]:
+    """Seconds since 1970 of each cell; one that is no day of the calendar is left out."""
     try:
-        moment = dates.parse([cell], order)[0]
+        moments = dates.parse(distinct, order)
     except ValueError:
-        return np.nan
-    return np.nan if np.isnat(moment) else float(moment.astype(np.int64))
+        halves = (distinct[: len(distinct) // 2], distinct[len(distinct) // 2 :]) if len(distinct) > 1 else ()
+        return {cell: moment for half in halves for cell, moment in _seconds(half, order).items()}
+    return dict(zip(distinct, as_numbers(moments).tolist(), strict=True))  # type: ignore[union-attr]
 
 
 def _numbers(cells: list[str]) -> Array:

@@ -136,8 +136,8 @@ def _columns(
 
 
 def _stripped(values: Sequence[str]) -> Array:
-    pool: dict[str, str] = {}
-    return cells.text(pool.setdefault(value, value.strip()) for value in values)
+    known = {value: value.strip() for value in set(values)}
+    return cells.text(map(known.__getitem__, values))
 
 
 def _start(reader: Iterator[list[str]], name: str) -> tuple[list[str], Iterator[list[list[str]]], list[str]]:

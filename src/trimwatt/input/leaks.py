@@ -73,8 +73,9 @@ def _binned(column: Array) -> Array:
 
 
 def _codes(column: Array) -> Array:
-    code: dict[str, int] = {}
-    return np.fromiter((code.setdefault(value, len(code)) for value in column.tolist()), np.int64, len(column))
+    values = column.tolist()
+    code = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return np.fromiter(map(code.__getitem__, values), np.int64, len(values))
 
 
 def _told(bins: Array, y: Array, classified: bool) -> float | None:

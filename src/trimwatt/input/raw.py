@@ -85,7 +85,8 @@ def target_values(raw: Raw, label: str) -> Array:
     style = cells.style_of(set(values) - cells.MISSING, raw.delimiter, raw.decimal)
     if style:
         return cells.styled_numbers(values, style)
-    return objects(None if value in cells.MISSING else value for value in values)
+    known = {value: None if value in cells.MISSING else value for value in set(values)}
+    return objects(map(known.__getitem__, values))
 
 
 def date_target(label: str) -> str:

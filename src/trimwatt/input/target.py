@@ -84,7 +84,7 @@ def _amounts(whole: Array, task: str) -> Array | None:
 
 
 def _codes(y: Array, codes: dict[Any, int]) -> Array:
-    return np.fromiter((codes[value] for value in y.tolist()), dtype=np.int64, count=len(y))
+    return np.fromiter(map(codes.__getitem__, y.tolist()), dtype=np.int64, count=len(y))
 
 
 def _labels(whole: Array, single: bool) -> dict[Any, Any]:
@@ -151,6 +151,8 @@ def _is_one_hot(y: Array) -> bool:
 
 def _from_objects(y: Array, name: str) -> Array:
     values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in y.tolist()]
+    if set(map(type, values)) <= {str, type(None)}:
+        return objects(values)
     present = [v for v in values if not columns.is_missing(v)]
     if any(isinstance(v, datetime.date | np.datetime64) for v in present):
         raise InputError(_a_date(name))

@@ -138,4 +138,4 @@ def booleans(column: Sequence[str]) -> Array | None:
 def words(column: Sequence[str]) -> Array:
     """Text with "" for missing."""
     known = {c: "" if c in MISSING else c for c in set(column)}
-    return text(known[c] for c in column)
+    return text(map(known.__getitem__, column))

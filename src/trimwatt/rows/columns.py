@@ -18,7 +18,12 @@ _ALLOWED = "numbers, text, booleans and dates are allowed; convert it"
 
 def is_missing(value: Any) -> bool:
     """Whether a cell stands for nothing: None, NaN, NaT or pandas' NA, found without pandas."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return False  # what holds several values, as an array does, is there
 
 
 def kind_of(column: Any) -> str:

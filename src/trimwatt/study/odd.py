@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trimwatt.rows.columns import is_missing
 from trimwatt.workload import Array, Data, Rows
 
 # validation rows that come before the odd ones
@@ -65,11 +66,7 @@ def _of_column(column: Array) -> Iterator[int]:
     elif column.dtype.kind in "mM":
         yield from _of_numbers(np.where(np.isnat(column), np.nan, column.astype(np.int64).astype(np.float64))[:, None])
     else:
-        yield from _of_words(["" if _missing(cell) else str(cell) for cell in column.tolist()])
-
-
-def _missing(cell: object) -> bool:
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+        yield from _of_words(["" if is_missing(cell) else str(cell) for cell in column.tolist()])
 
 
 def _of_words(words: list[str]) -> Iterator[int]:
