@@ -60,7 +60,7 @@ def test_rows_of_one_key_stand_together_and_many_of_them_in_order(values: int) -
 
 
 def test_distances_in_blocks_are_distances() -> None:
-    x = np.random.default_rng(3).normal(size=(700, 6)).astype(np.float32)
+    x = np.random.default_rng(3).normal(size=(2100, 3)).astype(np.float32)
     plain = ((x[:, None] - x[None]).astype(np.float64) ** 2).sum(axis=2)
     np.fill_diagonal(plain, np.inf)
     found = np.concatenate([groups._from(x, groups._weights(x), block) for block in groups._blocks(len(x))])

@@ -30,6 +30,7 @@ _EXPLAINED = 0.4
 _CLUSTERED = (50, 8000)
 _VERY_MANY = 100_000
 _REACH = 1.5
+_BLOCK = 2000  # rows whose distances are held at once; each product costs some waiting, whatever its size
 _MARKS = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -228,7 +229,7 @@ def _all_heaps(table: Table, drawn: Array, labels: Array, reach: float) -> Array
     found[drawn] = labels
     known = x[drawn]
     weights = _weights(known)
-    for rows in np.array_split(np.setdiff1d(np.arange(len(table)), drawn), max(1, len(table) // 500)):
+    for rows in np.array_split(np.setdiff1d(np.arange(len(table)), drawn), max(1, len(table) // _BLOCK)):
         nearest = _ranking(x[rows], weights).argmin(axis=1)
         near = ((x[rows] - known[nearest]) ** 2).sum(axis=1) <= reach
         found[rows[near]] = labels[nearest[near]]
@@ -281,7 +282,7 @@ def _heaps(x: Array) -> tuple[Array, float]:
 
 
 def _blocks(rows: int) -> list[slice]:
-    return [slice(start, start + 500) for start in range(0, rows, 500)]
+    return [slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK)]
 
 
 def _from(x: Array, weights: Array, block: slice) -> Array:
