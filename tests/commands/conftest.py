@@ -53,8 +53,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 @pytest.fixture
 def heeded() -> Iterator[None]:
-    """Children start with the usual Ctrl-C and hang-up, also where the runner has them ignored, as nohup and CI do."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    """Children start with the usual Ctrl-C and hang-up, also where the runner has them ignored, as nohup and CI do.
+
+    A shell that starts the runner in the background ignores SIGQUIT as well.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
     for number, handler in before.items():

@@ -22,7 +22,7 @@ GIT = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "comm
 def trimwatt(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trimwatt", "check", *words]
     kept = {**os.environ, **environment}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=kept)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=kept)
 
 
 @pytest.fixture

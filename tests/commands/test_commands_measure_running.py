@@ -56,7 +56,7 @@ def test_a_reading_of_a_running_process_ends_by_time_and_by_ctrl_c() -> None:
                 while not _looks_at_another(process.pid) and process.poll() is None:
                     time.sleep(0.02)
                 process.send_signal(signal.SIGINT)
-                _, err = process.communicate(timeout=120)
+                _, err = process.communicate(timeout=300)
             assert process.returncode == 0
             assert err.startswith("process ")
         finally:

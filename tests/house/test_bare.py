@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs' folder of an environment with the base and nothing else; a skip where pip reaches no packages."""
     folder = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=300)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     install = [str(programs / "python"), "-m", "pip", "--no-input", "install", "-qq", "-c", "constraints.txt", "."]
     try:
@@ -33,7 +33,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
     )
 
 

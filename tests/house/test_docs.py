@@ -22,7 +22,7 @@ MACHINE = re.compile(r"(?<![\w.~-])/(?:root|home|work|Users)/|[A-Z]:\\Users\\")
 def text_files() -> list[Path]:
     """Files under version control that hold text."""
     try:
-        listed = subprocess.run(LISTED, cwd=ROOT, capture_output=True, check=True, timeout=60)
+        listed = subprocess.run(LISTED, cwd=ROOT, capture_output=True, check=True, timeout=300)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
     paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]

@@ -38,7 +38,7 @@ def told(code: str, folder: Path, module: str, **environment: str) -> dict[str, 
         pytest.skip(f"{module} is not installed")
     script = KNOWN + code + REPORT
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "ignore", "-c", script], cwd=folder, capture_output=True, text=True, timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -244,7 +244,7 @@ def test_keras_without_its_backend_says_what_to_do(tmp_path: Path) -> None:
         pytest.skip("keras is not installed, or tensorflow is")
     code = "from trimwatt.integrations.keras import EnergyCallback"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
     )  # fmt: skip
     assert "keras is asked to run on tensorflow, which is not installed" in done.stderr.splitlines()[-1]

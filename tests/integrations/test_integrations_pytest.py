@@ -265,7 +265,7 @@ def test_a_run_without_marks_says_nothing_and_loads_nothing(pytester: pytest.Pyt
         "import sys, pytest; before = set(sys.modules); import trimwatt.integrations.pytest_plugin;"
         " print(sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.strip() == "['trimwatt']"
 
 

@@ -306,7 +306,7 @@ def test_a_forked_child_reads_on(fake: FakeNvml) -> None:
             os._exit(0 if right else 7)
         assert right and os.waitpid(pid, 0)[1] == 0
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=300)
 
 
 def test_nvidias_own_client_reads_the_same(fake: FakeNvml, tmp_path: Path) -> None:
@@ -327,4 +327,4 @@ def test_nvidias_own_client_reads_the_same(fake: FakeNvml, tmp_path: Path) -> No
         assert n.nvmlDeviceGetTotalEnergyConsumption(h) > 0
     """
     environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60, env=environment)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=300, env=environment)

@@ -224,7 +224,7 @@ def test_eight_ranks_of_a_real_run_book_each_joule_once(tmp_path: Path) -> None:
     try:
         run = subprocess.run(
             [sys.executable, "-c", EIGHT, str(_free_port()), str(out)],
-            env=environment, capture_output=True, text=True, timeout=120,
+            env=environment, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
     finally:
         done.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import multiprocessing
 import os
 import signal
@@ -341,10 +342,9 @@ class TestOthers:
 
 
 def test_on_counters_a_window_costs_less_than_a_millisecond(tree: FakePowercap) -> None:
-    took = []
-    for _ in range(30):
-        start = time.process_time()
-        with meter():
-            pass
-        took.append(time.process_time() - start)
-    assert min(took) < 0.001
+    with meter():
+        pass
+    with cProfile.Profile() as calls, meter():
+        pass
+    # counted rather than timed: a millisecond of a quiet core is about three thousand calls, a window 900 of them
+    assert sum(one.callcount for one in calls.getstats()) < 2000

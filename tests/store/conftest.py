@@ -59,6 +59,6 @@ def _run(*words: object) -> None:
     """As nobody where we are root, which the server refuses to be."""
     user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     subprocess.run(
-        [str(word) for word in words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+        [str(word) for word in words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300,
         cwd="/", **user,
     )  # fmt: skip

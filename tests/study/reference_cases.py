@@ -44,8 +44,8 @@ class Given:
         return Here(kind.open(kind.export(self.work, folder), self.work.scenario), self.work.scenario)
 
 
-def ask(model: Any, data: Any, batch_size: int = 1, most_s: float = 2.0, metric: str | None = None) -> Given:
-    """Load, adopt and ask as `tw.optimize(model, data=data)` does."""
+def ask(model: Any, data: Any, batch_size: int = 1, most_s: float = 600.0, metric: str | None = None) -> Given:
+    """Load, adopt and ask as `tw.optimize(model, data=data)` does; no host is so slow that `most_s` cuts rows."""
     rows, task = input.load(data, as_stored=True)
     given = setup.load_given(model, rows)
     scenario = Scenario(batch_size, 1, "dict" if rows.named else "array")

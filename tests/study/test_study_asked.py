@@ -249,7 +249,7 @@ def _on_a_clock(monkeypatch: pytest.MonkeyPatch, first_s: float, row_s: float) -
     _Clock.now, _Clock.next_s, _Clock.row_s = 0.0, first_s, row_s
     model = SlowAtFirst().fit(X, Y)
     monkeypatch.setattr(asked, "time", SimpleNamespace(monotonic=lambda: _Clock.now))
-    found = ask(model, (X, Y))
+    found = ask(model, (X, Y), most_s=2.0)
     monkeypatch.undo()
     return found
 

@@ -75,7 +75,7 @@ def _killed(digits: Path, folder: Path, trials: int) -> dict[str, Any]:
     offspring = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(offspring, timeout=60)
+    _, alive = psutil.wait_procs(offspring, timeout=300)
     found, entries = _kept(folder)
     return {"trials": found, "ledger": entries, "offspring": len(offspring), "alive": len(alive)}
 
@@ -201,7 +201,7 @@ def test_the_report_of_a_stopped_study_says_what_was_done_and_what_was_not(study
     folder, kept = study["stopped"], len(study["kills"][-1]["trials"])
     for format in ("json", "csv", "md", "html"):
         words = [sys.executable, "-m", "trimwatt", "report", str(folder), "--format", format]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stderr.startswith("trimwatt: This study was stopped. Done: ") and done.stderr.count("\n") == 1
         assert "Not done: " in done.stderr and "confirmation on the test rows" in done.stderr
@@ -235,7 +235,7 @@ def test_a_study_that_is_told_to_end_says_what_it_kept_and_leaves_nothing_behind
         assert last.startswith(f"trimwatt: interrupted, {kept} finished candidate") and "--resume goes on" in last
         assert mode & 0o777 == 0o700
         assert not (folder / "work").exists() and not list(folder.rglob("live.bin"))
-        assert not psutil.wait_procs(left, timeout=60)[1]
+        assert not psutil.wait_procs(left, timeout=300)[1]
         assert {path.name for path in folder.iterdir()} == {"study.db", "trials"}
 
 
