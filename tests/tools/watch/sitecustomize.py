@@ -48,7 +48,7 @@ def reader(frame: FrameType | None) -> str | None:
 
 
 def _note(path: str, seen: set[tuple[str, str]], package: str) -> None:
-    running = os.environ.get("CLOCK_FIXTURE") or os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    running = os.environ.get("CLOCK_RUNNING")
     if running and (running, package) not in seen:
         seen.add((running, package))
         # one short write to the end of a file is whole, whoever else writes
