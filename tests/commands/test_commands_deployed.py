@@ -83,7 +83,7 @@ def test_the_card_s_code_gives_the_same_answer_by_onnxruntime_alone(
     monkeypatch.chdir(delivered[name])
     found: dict[str, Any] = {}
     exec(compile(code, "card", "exec"), found)  # noqa: S102 - the code that the card tells people to run
-    given = {k: v[:, 0] for k, v in found["rows"].items()} if "rows" in found else found["x"]
+    given = found["row"] if "row" in found else found["x"]
     assert found["prediction"].tolist() == deployed.load(".").predict(given).tolist()
 
 
@@ -106,7 +106,7 @@ def test_arrays_that_do_not_fit_are_refused(delivered: dict[str, Path], rows: An
     [
         ({"age": [1.0]}, "column .hours per week., which the artifact takes, is missing"),
         (np.zeros((1, 4)), "rows come as named columns"),
-        ({"age": ["old"], "hours per week": [1.0], "work": ["x"], "town": ["y"]}, "column 'age' holds numbers"),
+        ({"age": ["old"], "hours per week": [1.0], "work": ["x"], "town": ["y"]}, "column 'age' holds 'old' in row 1"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(delivered: dict[str, Path], rows: Any, message: str) -> None:

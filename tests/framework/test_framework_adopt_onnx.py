@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from trimwatt.errors import InputError
-from trimwatt.framework.onnx import adopt, join, open_session, scores
+from trimwatt.framework.onnx import adopt, join, open_session, run, scores
 from trimwatt.workload import Data, Decide, Split, Workload
 
 _RNG = np.random.default_rng(0)
@@ -63,8 +63,8 @@ def _linear(*more: Any, **options: Any) -> bytes:
 
 
 def _deployed(work: Workload, x: Any = _X) -> tuple[np.ndarray, np.ndarray]:
-    feed = {k: v.reshape(-1, 1) for k, v in x.items()} if isinstance(x, dict) else {"x": x}
-    prediction, probability = open_session(join(work)).run(["prediction", "probability"], feed)
+    session = open_session(join(work))
+    prediction, probability = session.run(["prediction", "probability"], run.feed(session, x))
     return prediction, probability
 
 

@@ -139,17 +139,21 @@ def test_names_inside_never_collide() -> None:
     clash = replace(data, train=Split(renamed, data.train.y))
     work = lower(apply(Linear(), replace(samples.people(), data=clash)))
     session = open_session(join(work))
-    got = session.run(["probability"], {k: v.reshape(-1, 1) for k, v in renamed.items()})[0]
+    got = session.run(["probability"], run.feed(session, renamed))[0]
     np.testing.assert_allclose(got, scores(work, renamed), atol=1e-6)
 
 
-def test_a_column_may_not_be_called_as_an_output() -> None:
+def test_a_column_may_be_called_as_an_output_but_no_input_of_a_given_model() -> None:
     data = samples.people().rows
     assert isinstance(data.train.x, dict)
     x = {"prediction": data.train.x["age"]}
-    work = apply(Linear(), replace(samples.people(), data=replace(data, train=Split(x, data.train.y))))
+    work = lower(apply(Linear(), replace(samples.people(), data=replace(data, train=Split(x, data.train.y)))))
+    session = open_session(join(work))
+    got = session.run(["probability"], run.feed(session, x))[0]
+    np.testing.assert_allclose(got, scores(work, x), atol=1e-6)
+    own = _core(3, name="prediction")
     with pytest.raises(InputError, match="a column is called 'prediction'"):
-        join(lower(work))
+        join(_work(own, "logits", ("a", "b", "c")))
 
 
 def test_no_node_is_wasted() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trimwatt.errors import InputError
-from trimwatt.framework.onnx import open_session
+from trimwatt.framework.onnx import open_session, run
 from trimwatt.framework.prepare import ColumnPrepare, StackPrepare, fit_prepare
 from trimwatt.testing import samples
 from trimwatt.workload import Data, Rows, Split
@@ -26,8 +26,8 @@ def _data(x: Rows, kind: Any = "table") -> Data:
 
 
 def _by_onnx(prepare: Any, rows: Rows) -> np.ndarray:
-    feed = {k: v.reshape(-1, 1) for k, v in rows.items()} if isinstance(rows, dict) else {"x": rows}
-    (got,) = open_session(prepare.to_onnx()).run(["prepared"], feed)
+    session = open_session(prepare.to_onnx())
+    (got,) = session.run(["prepared"], run.feed(session, rows))
     return np.asarray(got)
 
 

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from trimwatt import metric
 from trimwatt.framework import sklearn
-from trimwatt.framework.onnx import adopt, join, lower, open_session
+from trimwatt.framework.onnx import adopt, join, lower, open_session, run
 from trimwatt.runtime.onnxruntime import OnnxSession
 from trimwatt.technique._base import apply
 from trimwatt.technique.classical import Forest, Linear
@@ -64,8 +64,8 @@ def _model(given: str, inner: str, weights: str, answer: str, branch: str) -> by
 
 
 def _predicted(model: bytes, x: Any = _X) -> list[int]:
-    feed = {name: column.reshape(-1, 1) for name, column in x.items()} if isinstance(x, dict) else {"x": x}
-    return open_session(model).run(["prediction"], feed)[0].tolist()  # type: ignore[no-any-return]
+    session = open_session(model)
+    return session.run(["prediction"], run.feed(session, x))[0].tolist()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("shift", range(len(_OURS)))

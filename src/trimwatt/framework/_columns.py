@@ -6,19 +6,22 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from trimwatt.errors import InputError
 from trimwatt.framework import _array, _graph
 from trimwatt.rows import view as views
 from trimwatt.rows.columns import plain
-from trimwatt.workload import Array, Rows, Stored, View
+from trimwatt.rows.fields import UNKNOWN
+from trimwatt.rows.packing import Column, Packer, Tensor
+from trimwatt.workload import Array, Stored, View
 
 # one-hot columns beyond this many say little and cost each model its share
 _MOST_HOT = 64
 _MOST_CODES = 1000
+# the exported graph's one input
+INPUT = "numbers"
 
 
 def _categories(column: Array, most: int) -> tuple[str, ...]:
@@ -45,6 +48,7 @@ class ColumnPrepare:
     categories: tuple[tuple[str, ...], ...]
     one_hot: bool
     view: View | None = None
+    takes_requests: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, rows: dict[str, Array], one_hot: bool, view: View | None = None) -> ColumnPrepare:
@@ -78,13 +82,16 @@ class ColumnPrepare:
         ]
 
     @cached_property
-    def _reads(self) -> frozenset[str]:
-        return frozenset((*self.numbers, *self.texts))
+    def packer(self) -> Packer:
+        """Makes the tensor of numbers that the exported graph takes: numbers, then the codes of words."""
+        columns = [Column(name) for name in self.numbers]
+        columns += [Column(name, codes) for name, codes in zip(self.texts, self._codes, strict=True)]
+        return Packer((Tensor(INPUT, "float32", tuple(columns)),), self.view)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The columns, as stored, that it reads."""
-        return tuple(self.places) if self.view is None else self.view.stored(self._reads)
+        return self.packer.reads
 
     @property
     def _hot(self) -> int:
@@ -115,53 +122,47 @@ class ColumnPrepare:
             categories=tuple(self.categories[i] for i in texts),
         )  # fmt: skip
 
-    def transform(self, rows: Rows) -> Array:
-        if not isinstance(rows, dict):
-            raise InputError(
-                f"rows are named columns ({', '.join((*self.numbers, *self.texts)[:4])} ...), got an array"
-            )
-        if self.view is not None and isinstance(rows, Stored):
-            rows = self.view.apply(rows, self._reads)
-        n, d = len(next(iter(rows.values()))), len(self.numbers)
-        out = np.zeros((n, self.width), dtype=np.float32)
-        if d:
-            values = _matrix(rows, self.numbers)
-            values = np.where(np.isnan(values), self.fill, values)
-            out[:, :d] = values if self.mean is None else (values - self.mean) * self.inverse
-        for i, (name, known) in enumerate(zip(self.texts, self._codes, strict=True)):
-            codes = np.fromiter((known.get(word, -1) for word in rows[name].tolist()), np.int64, n)
-            if self.one_hot:
-                seen = np.flatnonzero(codes >= 0)
-                out[seen, d + codes[seen]] = 1.0
-            else:
-                out[:, d + i] = codes
+    def transform(self, rows: Any) -> Array:
+        """Rows in any form that a request has, as `(n, width)` float32."""
+        packed, d = self.packer(rows)[INPUT], len(self.numbers)
+        values = np.where(np.isnan(packed[:, :d]), self.fill, packed[:, :d])
+        values = values if self.mean is None else (values - self.mean) * self.inverse
+        if not self.one_hot:
+            packed[:, :d] = values
+            return packed
+        out = np.zeros((len(packed), self.width), dtype=np.float32)
+        out[:, :d] = values
+        row, text = np.nonzero(packed[:, d:] >= 0)
+        out[row, d + packed[row, d + text].astype(np.int64)] = 1.0
         return out
 
     def to_onnx(self) -> bytes:
-        prefix = _graph.unused_prefix("prepare", (*self.numbers, *self.texts))
-        graph = _graph.Graph(prefix)
-        parts = [self._number_nodes(graph)] if self.numbers else []
-        if self.texts:
-            parts.append(self._text_nodes(graph))
+        graph = _graph.Graph("prepare")
+        parts = [self._number_nodes(graph)] if self.numbers or not self.one_hot else []
+        if self.texts and self.one_hot:
+            parts.append(self._hot_nodes(graph))
         if len(parts) > 1:
             graph.add("Concat", *parts, axis=1)
-        graph.rename_last(f"{prefix}d")
-        inputs = [_graph.value(name, np.float32, ("n", 1)) for name in self.numbers]
-        inputs += [_graph.value(name, object, ("n", 1)) for name in self.texts]
-        outputs = [_graph.value(f"{prefix}d", np.float32, ("n", self.width))]
-        return bytes(graph.model(inputs, outputs).SerializeToString())
+        graph.rename_last("prepared")
+        (tensor,) = self.packer.tensors
+        inputs = [_graph.value(INPUT, np.float32, ("n", len(tensor.columns)))]
+        outputs = [_graph.value("prepared", np.float32, ("n", self.width))]
+        return bytes(graph.model(inputs, outputs, self.packer.tensors).SerializeToString())
 
     def _number_nodes(self, graph: _graph.Graph) -> str:
-        name = _joined(graph, list(self.numbers))
-        return _graph.standardized(graph, _graph.imputed(graph, name, self.fill), self.mean, self.inverse)
+        """The numbers, imputed and perhaps scaled; with the codes behind them, which are never missing, where these
+        stay as they are."""
+        name, fill = INPUT, self.fill
+        if self.texts and self.one_hot:
+            name = graph.add("Gather", name, graph.constant(range(len(self.numbers)), np.int64), axis=1)
+        else:
+            fill = np.append(fill, np.full(len(self.texts), UNKNOWN, np.float32))
+        return _graph.standardized(graph, _graph.imputed(graph, name, fill), self.mean, self.inverse)
 
-    def _text_nodes(self, graph: _graph.Graph) -> str:
-        codes = _joined(graph, [_encoded(graph, t, k) for t, k in zip(self.texts, self._codes, strict=True)])
-        if not self.one_hot:
-            return codes
+    def _hot_nodes(self, graph: _graph.Graph) -> str:
         # one comparison of a gathered row for all columns together is fewer nodes than one encoder a column
-        owner = np.repeat(np.arange(len(self.texts)), [len(known) for known in self.categories])
-        spread = graph.add("Gather", codes, graph.constant(owner, np.int64), axis=1) if len(self.texts) > 1 else codes
+        owner = np.repeat(np.arange(len(self.texts)), [len(known) for known in self.categories]) + len(self.numbers)
+        spread = graph.add("Gather", INPUT, graph.constant(owner, np.int64), axis=1)
         same = graph.add("Equal", spread, graph.constant(np.arange(self._hot)[None], np.float32))
         return graph.add("Cast", same, to=1)
 
@@ -176,6 +177,7 @@ class StackPrepare:
     numbers: tuple[str, ...]
     dtype: str = "float32"
     entry: str = "float32"
+    takes_requests: ClassVar[bool] = True
 
     @classmethod
     def of(cls, rows: dict[str, Array]) -> StackPrepare:
@@ -185,23 +187,34 @@ class StackPrepare:
         kinds = [column.dtype if _is_plain(column) else np.dtype(np.float64) for column in rows.values()]
         return cls(tuple(rows), np.result_type(*kinds).name)
 
-    def transform(self, rows: Rows) -> Array:
-        if not isinstance(rows, dict):
-            raise InputError(f"rows are named columns ({', '.join(self.numbers[:4])} ...), got an array")
-        return _matrix(rows, self.numbers, self.dtype)
+    @cached_property
+    def packer(self) -> Packer:
+        """Makes the tensor that the exported graph takes."""
+        return self._packer(self.entry)
+
+    @cached_property
+    def _own(self) -> Packer:
+        # float32 here may hold an infinite number, which is the given model's to judge
+        return self._packer("float64" if np.dtype(self.dtype).kind == "f" else self.dtype)
+
+    def _packer(self, dtype: str) -> Packer:
+        return Packer((Tensor(INPUT, dtype, tuple(map(Column, self.numbers))),))
+
+    def transform(self, rows: Any) -> Array:
+        """Rows in any form that a request has, as `(n, columns)`."""
+        with np.errstate(over="ignore"):
+            return self._own(rows)[INPUT].astype(self.dtype, copy=False)
 
     def to_onnx(self) -> bytes:
-        prefix = _graph.unused_prefix("prepare", self.numbers)
-        graph = _graph.Graph(prefix)
-        graph.add("Concat", *self.numbers, axis=1, output=f"{prefix}d")
-        inputs = [_graph.value(name, self.entry, ("n", 1)) for name in self.numbers]
-        outputs = [_graph.value(f"{prefix}d", self.entry, ("n", len(self.numbers)))]
-        return bytes(graph.model(inputs, outputs).SerializeToString())
+        graph, shape = _graph.Graph("prepare"), ("n", len(self.numbers))
+        graph.add("Identity", INPUT, output="prepared")
+        inputs, outputs = ([_graph.value(name, self.entry, shape)] for name in (INPUT, "prepared"))
+        return bytes(graph.model(inputs, outputs, self.packer.tensors).SerializeToString())
 
 
-def _matrix(rows: dict[str, Array], names: tuple[str, ...], dtype: str = "float32") -> Array:
-    """Columns side by side, `(n, columns)`."""
-    out = np.empty((len(next(iter(rows.values()))), len(names)), dtype=dtype)
+def _matrix(rows: dict[str, Array], names: tuple[str, ...]) -> Array:
+    """Columns of numbers side by side, `(n, columns)` float32."""
+    out = np.empty((len(next(iter(rows.values()))), len(names)), dtype=np.float32)
     for i, name in enumerate(names):
         column = rows[name]
         out[:, i] = column if _is_plain(column) else plain(column, name)
@@ -210,14 +223,3 @@ def _matrix(rows: dict[str, Array], names: tuple[str, ...], dtype: str = "float3
 
 def _is_plain(column: Any) -> bool:
     return isinstance(column, np.ndarray) and column.dtype.kind in "biuf" and not isinstance(column, np.ma.MaskedArray)
-
-
-def _joined(graph: _graph.Graph, names: list[str]) -> str:
-    return names[0] if len(names) == 1 else graph.add("Concat", *names, axis=1)
-
-
-def _encoded(graph: _graph.Graph, name: str, known: dict[str, int]) -> str:
-    codes: dict[str, Any] = {
-        "keys_strings": list(known), "values_floats": [float(code) for code in known.values()], "default_float": -1.0,
-    }  # fmt: skip
-    return graph.add("LabelEncoder", name, domain="ai.onnx.ml", **codes)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from trimwatt.rows import packing
+from trimwatt.rows.packing import Tensor
 from trimwatt.workload import Array
 
 OPSET = 17
@@ -75,13 +77,15 @@ class Graph:
         """Call the output of the last node `name`: saves an Identity where a graph's output must have its name."""
         self.nodes[-1].output[0] = name
 
-    def model(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-        """The finished model, checked."""
+    def model(self, inputs: Sequence[Any], outputs: Sequence[Any], packed: Sequence[Tensor] = ()) -> Any:
+        """The finished model, checked. packed: which columns stand in its inputs, for its metadata."""
         import onnx
 
         graph = onnx.helper.make_graph(self.nodes, self.prefix, list(inputs), list(outputs), self.constants)
         opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, producer_name="trimwatt", ir_version=IR_VERSION)
+        if packed:
+            onnx.helper.set_model_props(model, {packing.KEY: packing.to_text(packed)})
         onnx.checker.check_model(model)
         return model
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from trimwatt import runtime as runtimes
 from trimwatt.report import _study, _text
+from trimwatt.rows.packing import KEY
 
 Manifest = dict[str, Any]
 
@@ -77,12 +78,10 @@ def _energy(study: dict[str, Any], trial: dict[str, Any]) -> str:
 def _run(manifest: Manifest) -> str:
     lines = ["## Run it", "", "```", "trimwatt predict . DATA -o predictions.csv", "```"]
     model = next((name for name in manifest["files"] if str(name).endswith(".onnx")), None)
-    # columns as a given model had them are cast to the graph's types by trimwatt
-    plain = not (manifest["input"].get("named") and manifest["input"].get("stored"))
-    if manifest["runtime"] == "onnxruntime" and model and plain:
+    if manifest["runtime"] == "onnxruntime" and model and _is_fed_plainly(manifest, "onnxruntime"):
         lines += ["", "or without trimwatt, by onnxruntime and numpy alone:", "", "```python", *_onnx(model, manifest)]
         lines.append("```")
-    elif str(manifest["runtime"]).startswith("openvino") and model and not manifest["input"].get("named"):
+    elif str(manifest["runtime"]).startswith("openvino") and model and _is_fed_plainly(manifest, "openvino"):
         lines += ["", "or without trimwatt, by openvino and numpy alone:", "", "```python"]
         lines += [*_openvino(model, manifest), "```"]
     else:
@@ -102,10 +101,24 @@ def _trust(study: dict[str, Any], manifest: Manifest) -> list[str]:
     ]
 
 
+def _is_fed_plainly(manifest: Manifest, runtime: str) -> bool:
+    """Whether a few lines of numpy make the model's inputs: dates, and columns as a given model had them, need more."""
+    described = manifest["input"]
+    if not described.get("named"):
+        return True
+    if described.get("tensors"):
+        return "columns.json" not in manifest["files"]
+    return runtime == "onnxruntime" and not described.get("stored")
+
+
 def _onnx(model: str, manifest: Manifest) -> list[str]:
     described = manifest["input"]
     answer = "prediction, probability" if manifest.get("classes") else "[prediction]"
     start = ["import numpy as np", "import onnxruntime", "", f"session = onnxruntime.InferenceSession({_code(model)})"]
+    if described.get("tensors"):
+        said = f'session.get_modelmeta().custom_metadata_map["{KEY}"]'
+        lines = ["import json", "", *start, *_packed(described, said)]
+        return [*lines, f"{answer} = session.run(None, inputs)"]
     if described.get("named"):
         rows = [f"    {_code(c['name'])}: {_column(c['dtype'])}," for c in described["columns"]]
         return [*start, "rows = {", *rows, "}", f"{answer} = session.run(None, rows)"]
@@ -114,21 +127,51 @@ def _onnx(model: str, manifest: Manifest) -> list[str]:
     return [*start, *rows, f'{answer} = session.run(None, {{"x": x}})']
 
 
+def _packed(described: dict[str, Any], said: str) -> list[str]:
+    """One row as the model's tensors. said: Python that gives what the model's file says of them."""
+    kinds = {c["name"]: c for c in described["columns"]}
+    names = dict.fromkeys(name for tensor in described["tensors"] for name in tensor["columns"])
+    rows = [f"    {_code(name)}: {_example(kinds.get(name, {}))}," for name in names]
+    return [
+        f"tensors = json.loads({said})",
+        "row = {  # a missing number is np.nan, a missing word is empty",
+        *rows,
+        "}",
+        "inputs = {}",
+        "for tensor in tensors:",
+        '    words = [column.get("codes") for column in tensor["columns"]]',
+        '    cells = [row[column["name"]] for column in tensor["columns"]]',
+        "    numbers = [cell if codes is None else codes.get(cell, -1) for cell, codes in zip(cells, words)]",
+        '    inputs[tensor["name"]] = np.array([numbers], tensor["dtype"])',
+    ]
+
+
 def _openvino(model: str, manifest: Manifest) -> list[str]:
     described, bits = manifest["input"], "bf16" if manifest["runtime"].endswith("bf16") else "f32"
     settings = f'{{"INFERENCE_PRECISION_HINT": "{bits}", "INFERENCE_NUM_THREADS": {manifest["scenario"]["threads"]}}}'
-    shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
-    lines = [
-        "import json", "from pathlib import Path", "", "import numpy as np", "import openvino", "",
-        f'compiled = openvino.compile_model({_code(model)}, "CPU", {settings})',
-        f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored",
-        'prediction = compiled({"x": x})["prediction"]',
-    ]  # fmt: skip
-    if "labels.json" in manifest["files"]:
-        lines.append('labels = np.array(json.loads(Path("labels.json").read_text()))[prediction]')
+    labels, packed = "labels.json" in manifest["files"], bool(described.get("tensors"))
+    lines = ["import json"] * (labels or packed) + ["from pathlib import Path"] * labels
+    lines += [""] * bool(lines) + ["import numpy as np", "import openvino", ""]
+    if packed:
+        lines += [f"model = openvino.Core().read_model({_code(model)})"]
+        lines += [f'compiled = openvino.compile_model(model, "CPU", {settings})']
+        lines += _packed(described, f'model.get_rt_info()["framework"]["{KEY}"].value')
+        lines.append('prediction = compiled(inputs)["prediction"]')
     else:
-        lines[:3] = []
+        shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
+        lines += [
+            f'compiled = openvino.compile_model({_code(model)}, "CPU", {settings})',
+            f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored",
+            'prediction = compiled({"x": x})["prediction"]',
+        ]
+    if labels:
+        lines.append('labels = np.array(json.loads(Path("labels.json").read_text()))[prediction]')
     return lines
+
+
+def _example(described: dict[str, Any]) -> str:
+    is_text = described.get("dtype") == "string" or "text" in described
+    return '""' if is_text else "0.0"
 
 
 def _column(dtype: str) -> str:

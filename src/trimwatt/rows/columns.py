@@ -156,10 +156,11 @@ def words(values: Array) -> Array:
         return cells.words(values.tolist())
     if values.dtype.kind == "M":
         return cells.text("" if np.isnat(time) else str(time) for time in values)
-    return cells.text(_digits(value) for value in values.tolist())
+    return cells.text(digits(value) for value in values.tolist())
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """A number as text: whole ones without a point, "" for NaN."""
     if value != value:
         return ""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))

@@ -21,7 +21,8 @@ class Artifact:
     """A model as deployed: files in `folder`, for `runtime`.
 
     files: names relative to folder, all that is needed outside trimwatt. columns: those it reads of named rows, None
-    for all. classes: every label it can answer, None for values. live: sha256 of `folder/live.bin` where this run wrote
+    for all. tensors: which columns stand in each input of the model, as JSON, None where each has one of its own.
+    classes: every label it can answer, None for values. live: sha256 of `folder/live.bin` where this run wrote
     the object itself (see `trimwatt._handoff`); kept in memory only. digests: sha256 of each file where the folder may
     come from elsewhere; None for files of this run.
     """
@@ -33,6 +34,7 @@ class Artifact:
     columns: tuple[str, ...] | None = None
     classes: tuple[Any, ...] | None = None
     digests: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    tensors: list[dict[str, Any]] | None = field(default=None, repr=False, hash=False)
 
     def content(self, name: str) -> bytes:
         """The bytes of one of its files, read once and checked: what is opened must be what this returns.
@@ -57,7 +59,8 @@ class Artifact:
 class Session(Protocol):
     """An opened artifact, ready to answer. Lives in a process of its own while it is measured.
 
-    One that computes in fewer bits than float32 has an `error_bound`, which `verify` then allows it.
+    One that computes in fewer bits than float32 has an `error_bound`, which `verify` then allows it. One that reads
+    named columns of any form itself (see `trimwatt.rows.requests`) says so by `takes_requests = True`.
     """
 
     def predict(self, rows: Rows) -> Array:

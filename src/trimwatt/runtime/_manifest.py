@@ -20,9 +20,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _label = kind((str, int, float, bool), "a class label")
 _columns = list_of(object_of({"name": text, "dtype": text}))
 _derive = every(object_of(parts=every(text)))
+_tensors = list_of(object_of({"name": text, "dtype": text, "columns": list_of(text)}))
 _ROWS = object_of(
     {"named": kind(bool, "true or false")}, kind=text, columns=_columns, shape=list_of(whole()), dtype=text,
-    derive=_derive,
+    derive=_derive, tensors=_tensors,
 )  # fmt: skip
 _MANIFEST = object_of(
     {"schema": text, "runtime": text, "files": every(text), "input": _ROWS,

@@ -23,13 +23,14 @@ from trimwatt._files import is_sealed
 from trimwatt._printable import one_line as printable
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.rows import described as stored_rows
+from trimwatt.rows import requests
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.runtime._manifest import MANIFEST as MANIFEST
 from trimwatt.runtime._manifest import SCHEMA
 from trimwatt.runtime._manifest import read_manifest as read_manifest
 from trimwatt.runtime.signature import is_valid, sign
 from trimwatt.scenario import Request, Scenario
-from trimwatt.workload import Array, Rows, count
+from trimwatt.workload import Array, Rows
 
 _PACKAGES = ("trimwatt", "numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "skops", "torch")
 _PINNED = re.compile(r"sha256:[0-9a-f]{64}")
@@ -50,7 +51,8 @@ def write(
 ) -> Path:
     """Copy `artifact` and its manifest into `folder`, whole or not at all, and return `folder`.
 
-    input: what `trimwatt.input.describe` says of the rows. figures: energy, quality and size as the study found them.
+    input: what `trimwatt.input.describe` says of the rows; the tensors they are packed in are added. figures: energy,
+    quality and size as the study found them.
     An artifact of ours that stands there is replaced, and files of the user's own in it stay; raises InputError for a
     folder that is anything else, unless keep_others says that it is ours but for them, and where one is in the way.
     """
@@ -61,7 +63,8 @@ def write(
     try:
         manifest = {
             "schema": SCHEMA, "runtime": artifact.runtime, "task": task, "metric": metric,
-            "classes": None if classes is None else [_plain(label) for label in classes], "input": input,
+            "classes": None if classes is None else [_plain(label) for label in classes],
+            "input": input if artifact.tensors is None else {**input, "tensors": artifact.tensors},
             "recipe": recipe, "files": _copy(artifact, beside), "scenario": scenario.to_dict(), "figures": figures,
             "versions": _versions(), "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
@@ -151,6 +154,8 @@ class Deployed:
     def __init__(self, folder: Path, manifest: dict[str, Any], digest: str) -> None:
         self.folder, self.manifest, self.digest = folder, manifest, digest
         self._session: Session | None = None
+        described = manifest["input"]
+        self._one = None if described["named"] else (np.dtype(described["dtype"]), tuple(described["shape"]))
 
     @property
     def artifact(self) -> Artifact:
@@ -166,8 +171,9 @@ class Deployed:
     def predict(self, rows: Any) -> Array:
         """Labels (classification) or values (regression), (n,).
 
-        rows: an array (n, ...) as the training rows were stored, or named columns as a dict of (n,) arrays or a pandas
-        DataFrame. Raises InputError for rows that do not fit the manifest.
+        rows: an array (n, ...) as the training rows were stored; or named columns: a dict of (n,) arrays, lists or
+        single cells, a DataFrame, one row of it (a Series), or a list of rows as dicts. Raises InputError for rows that
+        do not fit the manifest.
         """
         return self._ask("predict", rows)
 
@@ -178,15 +184,19 @@ class Deployed:
         return self._ask("scores", rows)
 
     def _ask(self, what: str, rows: Any) -> Array:
-        session, given = self._ready(), self._rows(rows)
+        session = self._ready()
         try:
+            given = self._rows(session, rows)
             answer: Array = np.asarray(getattr(session, what)(given))
+        except InputError as error:
+            raise InputError(f"{error}{_derived(rows, self.manifest['input'])}") from error
         except TrimwattError:
             raise
         except Exception as error:  # what a runtime or an estimator raises, whatever its type
             raise InputError(f"{self.folder} does not answer these rows: {one_line(error)}") from error
-        if answer.ndim == 0 or len(answer) != count(given):
-            raise InputError(f"{self.folder} gives an answer of shape {answer.shape} to {count(given)} rows")
+        if answer.ndim == 0 or len(answer) != requests.count(given):
+            n = requests.count(given)
+            raise InputError(f"{self.folder} gives an answer of shape {answer.shape} to {n} rows")
         return answer
 
     def _ready(self) -> Session:
@@ -197,11 +207,17 @@ class Deployed:
             self._session = _opened(self.artifact, scenario)
         return self._session
 
-    def _rows(self, rows: Any) -> Rows:
+    def _rows(self, session: Session, rows: Any) -> Any:
         described = self.manifest["input"]
-        if described.get("stored"):
-            return stored_rows.table(rows, described)
-        return _columns(rows, described) if described["named"] else _array(rows, described)
+        if not described["named"]:
+            is_as_stored = rows.__class__ is np.ndarray and (rows.dtype, rows.shape[1:]) == self._one
+            return rows if is_as_stored else _array(rows, described)
+        if getattr(session, "takes_requests", False):
+            return rows
+        names = [column["name"] for column in described["columns"]]
+        if isinstance(rows, list | tuple) or (hasattr(rows, "iloc") and not hasattr(rows, "columns")):
+            rows = dict(zip(names, requests.Reader(names).columns(rows), strict=True))
+        return stored_rows.table(rows, described) if described.get("stored") else _columns(rows, described)
 
 
 def _columns(rows: Any, described: dict[str, Any]) -> Rows:
@@ -211,10 +227,19 @@ def _columns(rows: Any, described: dict[str, Any]) -> Rows:
         raise InputError(f"rows come as named columns here ({', '.join(names)}): give a dict of arrays or a DataFrame")
     missing = [name for name in names if name not in rows]
     if missing:
-        made = [label for label, how in described.get("derive", {}).items() if missing[0] in how.get("parts", ())]
-        hint = f"it is made of {made[0]!r}, which `trimwatt predict` does" if made else f"give {', '.join(names)}"
-        raise InputError(f"column {missing[0]!r}, which the artifact takes, is missing; {hint}")
+        raise InputError(f"column {missing[0]!r}, which the artifact takes, is missing; give {', '.join(names)}")
     return {c["name"]: _column(rows[c["name"]], c["name"], c["dtype"]) for c in columns}
+
+
+def _derived(rows: Any, described: dict[str, Any]) -> str:
+    """What to say of a column that is missing since it is made of another."""
+    first = rows[0] if isinstance(rows, list | tuple) and rows else rows
+    names = set(map(str, first.keys())) if hasattr(first, "keys") else set()
+    for label, how in described.get("derive", {}).items():
+        missing = next((name for name in how.get("parts", ()) if name not in names), None)
+        if missing is not None and label in names:
+            return f"; {missing!r} is made of {label!r}, which `trimwatt predict` does"
+    return ""
 
 
 def _column(values: Any, name: str, dtype: str) -> Array:

@@ -9,14 +9,14 @@ import numpy as np
 
 from trimwatt._imports import require
 from trimwatt.framework import onnx as framework
-from trimwatt.framework.rows import as_array, fed
+from trimwatt.rows import packing
 from trimwatt.rows.view import View
 from trimwatt.runtime import _view
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
 from trimwatt.workload import Array, Rows, Workload
 
-_FILE = "model.onnx"
+_FILE, _PREDICTION = "model.onnx", ["prediction"]
 
 
 class OnnxRuntime:
@@ -30,7 +30,8 @@ class OnnxRuntime:
         """Write `model.onnx`; raises TrialFailed where the model cannot be converted or joined."""
         require("onnx", "onnx", "Exporting to ONNX")
         (folder / _FILE).write_bytes(framework.join(framework.lower(workload)))
-        return Artifact(folder, self.name, (_FILE, *_view.write(workload, folder)))
+        files = (_FILE, *_view.write(workload, folder))
+        return Artifact(folder, self.name, files, tensors=packing.described(workload.prepare))
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
         """A session; files that may come from elsewhere are opened from the bytes whose digest was checked."""
@@ -43,9 +44,10 @@ class OnnxSession:
     """An opened `model.onnx`. view: how it sees stored columns, None where they go in as they are."""
 
     def __init__(self, session: Any, view: View | None = None) -> None:
-        self._session, self._view = session, view
-        self._types = framework.types(session)
-        self._array = list(self._types) == ["x"]
+        self._session = session
+        said = session.get_modelmeta().custom_metadata_map
+        self.takes_requests = packing.KEY in said
+        self._feed = framework.feeder(framework.types(session), said, view)
         outputs = [entry.name for entry in session.get_outputs()]
         # the probabilities are not computed where only the label is asked: 7 % of a small model's time
         self._asked = require("onnxruntime", "onnx", "Running ONNX models").RunOptions()
@@ -54,14 +56,8 @@ class OnnxSession:
 
     def predict(self, rows: Rows) -> Array:
         """Labels or values (n,) of rows as an array, a dict of columns or a DataFrame."""
-        return np.asarray(self._session.run(["prediction"], self._feed(rows), self._asked)[0])
+        return np.asarray(self._session.run(_PREDICTION, self._feed(rows), self._asked)[0])
 
     def scores(self, rows: Rows) -> Array:
         """Probabilities (n, k) in the order of the classes, or values (n,)."""
         return np.asarray(self._session.run(self._scores, self._feed(rows))[0])
-
-    def _feed(self, rows: Rows) -> dict[str, Array]:
-        # a table may have one column, called x
-        if self._array and not hasattr(rows, "keys"):
-            return {"x": as_array(rows)}
-        return fed(rows, self._types, self._view)

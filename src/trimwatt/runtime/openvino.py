@@ -15,7 +15,7 @@ from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import onnx as framework
 from trimwatt.framework.prepare import ColumnPrepare
-from trimwatt.framework.rows import as_array, fed
+from trimwatt.rows import packing
 from trimwatt.rows.columns import kind_of
 from trimwatt.rows.view import View
 from trimwatt.runtime import _view
@@ -54,7 +54,8 @@ class OpenVino:
         if labels is not None:
             (folder / _LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
             files = (_FILE, _LABELS)
-        artifact = Artifact(folder, self.name, (*files, *_view.write(workload, folder)))
+        files = (*files, *_view.write(workload, folder))
+        artifact = Artifact(folder, self.name, files, tensors=packing.described(workload.prepare))
         self.open(artifact, workload.scenario)
         return artifact
 
@@ -76,7 +77,7 @@ class OpenVinoBf16(OpenVino):
 def _reads_text(workload: Workload) -> bool:
     rows = workload.rows.train.x
     if isinstance(workload.prepare, ColumnPrepare):
-        return bool(workload.prepare.texts)
+        return False  # words go in as the numbers of their categories
     return isinstance(rows, dict) and any(kind_of(column) == "text" for column in rows.values())
 
 
@@ -118,8 +119,10 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False,
         }  # fmt: skip
         read = self._read()
-        self._types = {entry.get_any_name(): entry.get_element_type().to_dtype() for entry in read.inputs}
-        self._view = view
+        types = {entry.get_any_name(): entry.get_element_type().to_dtype() for entry in read.inputs}
+        said = _metadata(read)
+        self.takes_requests = packing.KEY in said
+        self._feed = framework.feeder(types, said, view)
         outputs = [entry.get_any_name() for entry in read.outputs]
         self._wanted = "probability" if "probability" in outputs else "prediction"
         quantized = any(node.get_type_name() == "FakeQuantize" for node in read.get_ops())
@@ -139,13 +142,8 @@ class OpenVinoSession:
     def _answer(self, output: str, rows: Rows) -> Array:
         feed = self._feed(rows)
         request = self._request(output, count(feed) == self._rows)
-        request.infer(feed, share_inputs=True)
+        request.infer({name: np.ascontiguousarray(value) for name, value in feed.items()}, share_inputs=True)
         return np.array(request.get_output_tensor(0).data)
-
-    def _feed(self, rows: Rows) -> dict[str, Array]:
-        if list(self._types) == ["x"] and not isinstance(rows, dict):
-            return {"x": np.ascontiguousarray(as_array(rows))}
-        return fed(rows, self._types, self._view)
 
     def _request(self, output: str, usual: bool) -> Any:
         """What computes one output; usual: for requests of the scenario's size, else of any."""
@@ -167,6 +165,12 @@ class OpenVinoSession:
             return self._core.read_model(self._model)
         except Exception as error:  # its errors are RuntimeError and bare C++ ones
             raise TrialFailed(f"OpenVINO cannot read the model: {_line(error)}") from error
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """What the ONNX file says of its inputs."""
+    place = ["framework", packing.KEY]
+    return {packing.KEY: str(model.get_rt_info(place).value)} if model.has_rt_info(place) else {}
 
 
 def _line(error: Exception) -> str:

@@ -14,8 +14,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import decision
 from trimwatt.framework import sklearn as framework
-from trimwatt.framework.prepare import columns_read
-from trimwatt.framework.rows import from_request, own_frame
+from trimwatt.framework.rows import from_request, own_frame, takes_requests
 from trimwatt.rows.columns import kind_of
 from trimwatt.runtime import _skops
 from trimwatt.runtime._base import Artifact, Session
@@ -93,10 +92,8 @@ class SklearnSession:
             if getattr(estimator, "n_jobs", None) is not None:
                 estimator.n_jobs = threads
         self._limits = threadpoolctl.threadpool_limits(threads)
+        self.takes_requests = takes_requests(predictor.prepare)
         self._texts = frozenset(name for name, text in (predictor.columns or {}).items() if text)
-        self._view = getattr(predictor.prepare, "view", None)
-        read = columns_read(predictor.prepare) if self._view is None else getattr(predictor.prepare, "places", None)
-        self._read = None if read is None else frozenset(read)
         self._labels = _labels(predictor)
         self._reader = Workload(outputs=predictor.outputs)
 
@@ -133,7 +130,7 @@ class SklearnSession:
             return (
                 own_frame(framework.known_columns(p.estimator, rows)) if isinstance(rows, dict) else self._known(rows)
             )
-        return p.prepare.transform(from_request(rows, self._texts, self._read, self._view))
+        return p.prepare.transform(rows if self.takes_requests else from_request(rows, self._texts))
 
     def _known(self, frame: Any) -> Any:
         names = getattr(self._predictor.estimator, "feature_names_in_", None)

@@ -12,9 +12,8 @@ import numpy as np
 from trimwatt import _handoff
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.framework.onnx.run import types
-from trimwatt.framework.prepare import columns_read
-from trimwatt.framework.rows import as_array, fed, from_request
+from trimwatt.framework.onnx.run import feeder, types
+from trimwatt.framework.rows import from_request, takes_requests
 from trimwatt.framework.torch import script
 from trimwatt.framework.torch.run import evaluated, forward, tensor
 from trimwatt.rows.columns import kind_of
@@ -119,16 +118,18 @@ def _opened(artifact: Artifact) -> _Live:
 class _Prepare:
     """Preprocessing read back from its file."""
 
+    takes_requests = True
+
     def __init__(self, model: bytes, view: list[dict[str, Any]] | None = None) -> None:
         runtime = require("onnxruntime", "onnx", "Preprocessing of a delivered PyTorch model")
         self._model = model
         self._session = runtime.InferenceSession(self._model, providers=["CPUExecutionProvider"])
-        self._types = types(self._session)
         self.view = None if view is None else View.from_json(view)
+        said = self._session.get_modelmeta().custom_metadata_map
+        self._feed = feeder(types(self._session), said, self.view)
 
-    def transform(self, rows: Rows) -> Array:
-        feed = fed(rows, self._types, self.view) if isinstance(rows, dict) else {"x": as_array(rows)}
-        return np.asarray(self._session.run(None, feed)[0])
+    def transform(self, rows: Any) -> Array:
+        return np.asarray(self._session.run(None, self._feed(rows))[0])
 
     def to_onnx(self) -> bytes:
         return self._model
@@ -143,10 +144,7 @@ class TorchSession:
         torch.set_num_threads(threads)
         self._workload, self._texts = live.workload, live.texts
         self._module = evaluated(live.workload.model)
-        self._view = getattr(live.workload.prepare, "view", None)
-        prepare = live.workload.prepare
-        read = columns_read(prepare) if self._view is None else getattr(prepare, "places", None)
-        self._read = None if read is None else frozenset(read)
+        self.takes_requests = takes_requests(live.workload.prepare)
         self._labels = _labels(live.workload)
 
     def predict(self, rows: Rows) -> Array:
@@ -162,7 +160,7 @@ class TorchSession:
         return self._workload.probabilities(self._raw(rows))
 
     def _raw(self, rows: Any) -> Array:
-        given = tensor(self._workload, from_request(rows, self._texts, self._read, self._view))
+        given = tensor(self._workload, rows if self.takes_requests else from_request(rows, self._texts))
         # a request is answered whole: a module may look at all of its rows
         return forward(self._module, given, max(1, len(given)))
 

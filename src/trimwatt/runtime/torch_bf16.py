@@ -30,7 +30,7 @@ class _Halved:
     error_bound = _BOUND
 
     def __init__(self, session: TorchSession) -> None:
-        self._session = session
+        self._session, self.takes_requests = session, session.takes_requests
 
     def predict(self, rows: Any) -> Array:
         """Labels or values (n,)."""

@@ -265,12 +265,14 @@ class Engine:
         if trial.id not in self.artifacts:
             folder = self._place(trial.id)
             files, read = records.files(self.store, trial) or {}, self.store.get(f"columns:{trial.id}")
+            tensors = self.store.get(f"tensors:{trial.id}")
             columns = None if read is None else tuple(read)
             answers = self.store.get(f"classes:{trial.id}") or self.workload.rows.classes
             classes = None if answers is None else tuple(answers)
             self.artifacts[trial.id] = Artifact(
-                folder, trial.runtime, tuple(files), columns=columns, classes=classes, digests=files
-            )
+                folder, trial.runtime, tuple(files), columns=columns, classes=classes, digests=files,
+                tensors=tensors,
+            )  # fmt: skip
         return self.artifacts[trial.id]
 
     def openable(self) -> set[str]:
@@ -308,6 +310,7 @@ class Engine:
             artifact = self.artifacts[trial.id]
             records.keep(self.store, trial, artifact)
             self.store.set(f"columns:{trial.id}", artifact.columns and list(artifact.columns))
+            self.store.set(f"tensors:{trial.id}", artifact.tensors)
             self.store.set(f"classes:{trial.id}", artifact.classes and list(artifact.classes))
         # one that was stopped may be tried again, so it must not hold the key
         key = f"{trial.key} stopped {trial.started}" if trial.status == "stopped" else trial.key

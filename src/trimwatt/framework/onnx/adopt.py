@@ -12,8 +12,8 @@ from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph, classes, meaning
 from trimwatt.framework.onnx import _batch, _edit, _labels, run
 from trimwatt.framework.prepare import StackPrepare
-from trimwatt.framework.rows import typed
 from trimwatt.rows.columns import kind_of
+from trimwatt.rows.fields import typed
 from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Stored, Told, Workload, count, take
 
 _ROWS, _PART = 64, 256

@@ -24,6 +24,8 @@ def join(workload: Workload) -> bytes:
     models = [_edit.load(workload.model)]
     if workload.prepare is not None:
         models.insert(0, _edit.load(workload.prepare.to_onnx()))
+    # what preprocessing says of its inputs, which no conversion keeps
+    packed = list(models[0].metadata_props) if workload.prepare is not None else []
     for model in models:
         del model.graph.value_info[:]
     models = _edit.raise_to_common(models)
@@ -31,7 +33,7 @@ def join(workload: Workload) -> bytes:
     tail = _graph.Graph(prefix)
     raw = _Raw(f"{prefix}/given", _width(workload, models[-1]), _rank(models[-1]), _is_double(models[-1]))
     outputs = _values(tail, raw) if workload.outputs == "values" else _classes(tail, raw, workload)
-    return _assembled(models, tail, outputs, raw.name)
+    return _assembled(models, tail, outputs, raw.name, packed)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _renamed(tail: _graph.Graph, old: str, new: str) -> None:
         node.output[:] = [new if name == old else name for name in node.output]
 
 
-def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any], tail_input: str) -> bytes:
+def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any], tail_input: str, packed: list[Any]) -> bytes:
     import onnx
 
     inputs = _edit.free_inputs(models[0])
@@ -184,6 +186,7 @@ def _assembled(models: list[Any], tail: _graph.Graph, outputs: list[Any], tail_i
     joined = onnx.helper.make_model(
         graph, producer_name="trimwatt", functions=functions, ir_version=max(_graph.IR_VERSION, models[-1].ir_version)
     )
+    joined.metadata_props.extend(packed)
     del joined.opset_import[:]
     versions = {(e.domain if e.domain != "ai.onnx" else ""): e.version for m in models for e in m.opset_import}
     for domain, version in versions.items():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.errors import TrialFailed, first_line
-from trimwatt.framework.rows import fed
+from trimwatt.errors import InputError, TrialFailed, first_line
+from trimwatt.framework.rows import as_array
+from trimwatt.rows import packing
+from trimwatt.rows.view import View
 from trimwatt.workload import Array, Rows, Workload, count, unmasked
 
+Feeder = Callable[[Any], dict[str, Array]]
 _CHUNK = 1024
 _TYPES = {
     "tensor(string)": object, "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
@@ -43,10 +47,40 @@ def open_session(model: bytes | Path, threads: int = 1) -> Any:
 
 
 def feed(session: Any, rows: Rows) -> dict[str, Array]:
-    """Rows as stored, as the session's inputs: `x`, or each column as `(n, 1)` in the type of its input."""
+    """Rows as stored, as the session's inputs: `x`, or columns by their names."""
     if isinstance(rows, dict):
-        return fed(rows, types(session))
+        return packing.Packer(_tensors(types(session), session.get_modelmeta().custom_metadata_map))(rows)
     return {session.get_inputs()[0].name: unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else rows}
+
+
+def feeder(inputs: Mapping[str, Any], metadata: Mapping[str, str], view: View | None = None) -> Feeder:
+    """Makes the inputs of a model, whose numpy types are `inputs`, of requests: `x` of one array, tensors as the
+    model's `metadata` says, or each column as `(n, 1)`.
+
+    view: how it sees stored columns, None where they are plain or it takes them as stored.
+    """
+    packer = packing.Packer(_tensors(inputs, metadata), view)
+    # a table may have one column, called x
+    if packing.KEY in metadata or list(inputs) != ["x"]:
+        return packer
+
+    def feed_array(request: Any) -> dict[str, Array]:
+        if request.__class__ is np.ndarray:
+            return {"x": request}
+        named = isinstance(request, Mapping) or hasattr(request, "iloc")
+        return packer(request) if named else {"x": as_array(request)}
+
+    return feed_array
+
+
+def _tensors(inputs: Mapping[str, Any], metadata: Mapping[str, str]) -> tuple[packing.Tensor, ...]:
+    if packing.KEY not in metadata:
+        names = {name: "string" if kind is object else np.dtype(kind).name for name, kind in inputs.items()}
+        return tuple(packing.Tensor(name, kind, (packing.Column(name),)) for name, kind in names.items())
+    packed = packing.from_text(metadata[packing.KEY])
+    if {tensor.name for tensor in packed} != set(inputs):
+        raise InputError(f"the model's entry {packing.KEY} names other inputs than the model has; export it again")
+    return packed
 
 
 def numpy_type(name: str) -> Any:
