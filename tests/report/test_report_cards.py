@@ -13,6 +13,7 @@ from trimwatt.report import cards
 
 NAMED = {"kind": "table", "named": True, "shape": [], "dtype": "", "derive": {},
          "columns": [{"name": "age", "dtype": "float32"}, {"name": "wo`rk", "dtype": "string"}]}  # fmt: skip
+PACKED = {**NAMED, "tensors": [{"name": "numbers", "dtype": "float32", "columns": ["age", "wo`rk"]}]}
 ARRAY = {"kind": "image", "named": False, "shape": [28, 28], "dtype": "uint8", "columns": [], "derive": {}}
 
 
@@ -38,7 +39,7 @@ def test_the_card_has_quality_energy_and_recipe() -> None:
         assert words in card, words
 
 
-@pytest.mark.parametrize("described", [NAMED, ARRAY])
+@pytest.mark.parametrize("described", [NAMED, PACKED, ARRAY])
 @pytest.mark.parametrize("classes", [["a", "b"], None])
 def test_its_code_is_python(described: dict[str, Any], classes: list[str] | None) -> None:
     (code,) = blocks(cards.card(samples.sample(), manifest(input=described, classes=classes)))
@@ -57,6 +58,17 @@ def test_columns_as_a_given_model_had_them_are_cast_by_trimwatt() -> None:
     (code,) = blocks(cards.card(samples.sample(), manifest(input={**NAMED, "stored": True, "columns": columns})))
     ast.parse(code)
     assert "tw.load" in code
+
+
+def test_packed_columns_are_fed_by_what_the_file_says_of_them() -> None:
+    (code,) = blocks(cards.card(samples.sample(), manifest(input=PACKED)))
+    assert "'wo\\x60rk': \"\"," in code and "'age': 0.0," in code
+    assert 'custom_metadata_map["trimwatt.inputs"]' in code
+    # dates are made of columns as stored, which takes more than a few lines
+    files = {"model.onnx": "0" * 64, "columns.json": "0" * 64}
+    for runtime in ("onnxruntime", "openvino"):
+        (code,) = blocks(cards.card(samples.sample(), manifest(input=PACKED, files=files, runtime=runtime)))
+        assert "tw.load" in code
 
 
 def test_names_are_no_markup() -> None:

@@ -141,13 +141,14 @@ def test_text_classes_come_back_as_text(tmp_path: Path) -> None:
     assert set(got.tolist()) == {"no", "yes"} and np.mean(got == wanted) >= 0.999
 
 
-def test_a_deployed_artifact_is_written_loaded_and_asked(tmp_path: Path) -> None:
+def test_a_deployed_artifact_is_written_loaded_and_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, kind = fitted("people"), runtimes.get("openvino")
     (tmp_path / "made").mkdir()
     artifact = kind.export(work, tmp_path / "made")
     rows = work.rows.test.x
     assert isinstance(rows, dict)
-    columns = [{"name": name, "dtype": str(column.dtype)} for name, column in rows.items()]
+    kinds = {name: "string" if column.dtype == object else "float32" for name, column in rows.items()}
+    columns = [{"name": name, "dtype": kind} for name, kind in kinds.items()]
     folder = deployed.write(
         tmp_path / "artifact", artifact, task="classification", metric="f1", classes=work.rows.classes,
         input={"named": True, "columns": columns}, recipe=[], figures={}, scenario=work.scenario,
@@ -156,6 +157,11 @@ def test_a_deployed_artifact_is_written_loaded_and_asked(tmp_path: Path) -> None
     assert opened.manifest["runtime"] == "openvino" and "openvino" in opened.manifest["versions"]
     assert set(opened.predict(rows).tolist()) <= {"no", "yes"}
     np.testing.assert_allclose(opened.probabilities(rows).sum(axis=1), 1, atol=1e-5)
+    (code,) = re.findall(r"```python\n(.*?)```", cards.card({"metric": "f1"}, opened.manifest), re.DOTALL)
+    monkeypatch.chdir(folder)
+    found: dict[str, np.ndarray] = {}
+    exec(compile(code, "card", "exec"), found)  # noqa: S102 - the code that the card tells people to run
+    assert found["labels"].tolist() == opened.predict(found["row"]).tolist()
 
 
 @pytest.mark.parametrize("classes", [tuple(range(10)), tuple("abcdefghij")], ids=["numbers", "text"])
