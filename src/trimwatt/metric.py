@@ -21,6 +21,8 @@ class Metric:
     function(truth, prediction, weights) -> float. truth: class codes (n,) or values (n,). prediction: what `reads`
     says: class codes (n,), probabilities (n, k) or values (n,). weights: (n,) non-negative.
     relative: a drop is a share of the baseline's value (errors) and not in the metric's own unit.
+    ranking(truth, prediction, blocks) -> function of weights: for a metric of pairs of rows. Only rows of the same
+    block are compared, since the scores of two models share no scale; what depends on no weights is done once.
     """
 
     name: str
@@ -29,9 +31,16 @@ class Metric:
     reads: Reads
     relative: bool = False
     custom: bool = False
+    ranking: Callable[[Array, Array, Array | None], Callable[[Array], float]] | None = None
 
     def __call__(self, truth: Array, prediction: Array, weights: Array | None = None) -> float:
         return float(self.function(truth, prediction, np.ones(len(truth)) if weights is None else weights))
+
+    def on(self, truth: Array, prediction: Array, blocks: Array | None = None) -> Callable[[Array], float]:
+        """The metric of these rows as a function of their weights; a ranking is one within `blocks` (n,)."""
+        if self.ranking is not None:
+            return self.ranking(truth, prediction, blocks)
+        return lambda weights: self(truth, prediction, weights)
 
     def floor(self, baseline: float, max_drop: float) -> float:
         """The least acceptable value (the greatest, for an error) given the baseline's."""
@@ -63,22 +72,31 @@ def _f1(positive: int | None) -> Callable[[Array, Array, Array], float]:
     return f1
 
 
-def _auc_of(positive: Array, score: Array, weights: Array) -> float:
-    order = np.argsort(score, kind="stable")
-    values, hits, w = score[order], positive[order], weights[order]
-    below = np.concatenate([[0.0], np.cumsum(w * ~hits)])
-    first = np.searchsorted(values, values, side="left")
-    last = np.searchsorted(values, values, side="right")
-    pos, neg = float(w @ hits), float(w @ ~hits)
-    return float((w * hits) @ (below[first] + below[last]) / 2 / (pos * neg)) if pos and neg else float("nan")
+def _auc_of(positive: Array, score: Array, blocks: Array | None) -> Callable[[Array], float]:
+    rank = np.unique(score, return_inverse=True)[1]
+    block = np.zeros(len(score), np.int64) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    order = np.argsort(block * len(score) + rank, kind="stable")
+    hits, block = positive[order], block[order]
+    key = block * len(score) + rank[order]
+    # of a row: where those of its block and score begin and end, and where its block does
+    first, last = np.searchsorted(key, key, side="left"), np.searchsorted(key, key, side="right")
+    start, end = np.searchsorted(block, block, side="left"), np.searchsorted(block, block, side="right")
+
+    def auc_of(weights: Array) -> float:
+        w = weights[order]
+        below = np.concatenate([[0.0], np.cumsum(w * ~hits)])
+        pairs = float((w * hits) @ (below[end] - below[start]))
+        won = float((w * hits) @ ((below[first] + below[last]) / 2 - below[start]))
+        return won / pairs if pairs else float("nan")
+
+    return auc_of
 
 
-def _auc(positive: int | None) -> Callable[[Array, Array, Array], float]:
-    def auc(truth: Array, probability: Array, weights: Array) -> float:
-        if positive is not None:
-            return _auc_of(truth == positive, probability[:, positive], weights)
-        codes = np.unique(truth)
-        return float(np.mean([_auc_of(truth == c, probability[:, c], weights) for c in codes]))
+def _auc(positive: int | None) -> Callable[[Array, Array, Array | None], Callable[[Array], float]]:
+    def auc(truth: Array, probability: Array, blocks: Array | None) -> Callable[[Array], float]:
+        codes = np.unique(truth) if positive is None else [positive]
+        each = [_auc_of(truth == c, probability[:, c], blocks) for c in codes]
+        return lambda weights: float(np.mean([of(weights) for of in each]))
 
     return auc
 
@@ -103,10 +121,11 @@ def get(name: str, positive: int | None = None, naive_error: float | None = None
     positive: code of the positive class for f1 and auc; None averages over classes. naive_error: mean absolute
     one-step change of the training target, the scale of mase. Raises InputError for an unknown name.
     """
+    auc = _auc(positive)
     known = {
         "accuracy": Metric("accuracy", _accuracy, True, "labels"),
         "f1": Metric("f1", _f1(positive), True, "labels"),
-        "auc": Metric("auc", _auc(positive), True, "probabilities"),
+        "auc": Metric("auc", lambda t, p, w: auc(t, p, None)(w), True, "probabilities", ranking=auc),
         "mae": Metric("mae", _mae, False, "values", relative=True),
         "rmse": Metric("rmse", _rmse, False, "values", relative=True),
         "r2": Metric("r2", _r2, True, "values"),

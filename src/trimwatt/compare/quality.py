@@ -4,12 +4,13 @@ Without `folds` the models at hand are graded, on rows that neither has seen. Wi
 was answered by a model fitted without it, and any two of those models share most of their rows, so that n rows tell
 less than n independent ones. Nadeau and Bengio (Machine Learning 52, 2003) correct the variance of a mean over judged
 rows from s2 / n to s2 (1 / n + 1 / fitted). The same is had for every metric by drawing that many fewer rows in each
-resample: n / (1 + n / fitted).
+resample: n / (1 + n / fitted). Scores of two models share no scale, so a metric of ranks (auc) compares the rows of
+each fold among themselves; over all rows together it would be the lower, the more the scales differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +70,23 @@ def estimate(metric: Metric, truth: Array, prediction: Array, seed: int = 0, fol
     prediction: as `metric.reads` says: class codes (n,), probabilities (n, k) or values (n,). One imagined row that is
     wrong is added for the lower bound, and one that is right for the upper, so that 50 rows without an error are not
     taken for proof that there is none; on errors among few rows this is close to Clopper and Pearson's interval.
-    folds: where the answers are out of fold; the value is that of all rows together, the interval is the recipe's.
+    folds: where the answers are out of fold; the interval is then the recipe's.
     """
-    value = metric(truth, prediction)
+    value = observed(metric, truth, prediction, folds)
     bounds = []
-    for favourable in (False, True):
-        rows = _grouped(metric, *_imagined(metric, truth, prediction, prediction, favourable))
-        drawn = [_value(metric, rows, rows.candidate, draw) for draw in _draws(rows, seed, folds)]
-        bounds.append(percentiles(np.array(drawn)))
+    # of values no row is imagined, so one look serves both bounds
+    for favourable in (False,) if metric.reads == "values" else (False, True):
+        rows = _grouped(metric, *_imagined(metric, truth, prediction, prediction, favourable), folds)
+        value_of = _value(metric, rows, rows.candidate)
+        bounds.append(percentiles(np.array([value_of(draw) for draw in _draws(rows, seed)])))
     ends = [b for pair in bounds for b in pair] + [value]
     return Quality(metric.name, value, min(ends), max(ends), len(truth), metric.greater_is_better)
+
+
+def observed(metric: Metric, truth: Array, prediction: Array, folds: Folds | None = None) -> float:
+    """The metric's value on these rows; of ranks, within each fold."""
+    rows = _Rows(truth, prediction, prediction, np.ones(len(truth)), metric.custom, folds)
+    return _value(metric, rows, prediction)(rows.once)
 
 
 def floor_test(
@@ -96,12 +104,15 @@ def floor_test(
     if (max_drop is None) == (floor is None) or (max_drop is not None and baseline is None):
         raise InputError("a floor is either floor=value or max_drop=value with the baseline's predictions; give one")
     beside = candidate if baseline is None else baseline
-    against, favour = (_grouped(metric, *_imagined(metric, truth, candidate, beside, f)) for f in (False, True))
-    low, high = (_slack(metric, rows, max_drop, floor, seed, folds) for rows in (against, favour))
-    observed = _gap(metric, _Rows(truth, candidate, beside, np.ones(len(truth)), metric.custom), None, max_drop, floor)
+    low, high = (
+        _slack(metric, _grouped(metric, *_imagined(metric, truth, candidate, beside, f), folds), max_drop, floor, seed)
+        for f in ((False,) if metric.reads == "values" else (False, True))
+    )
+    given = _Rows(truth, candidate, beside, np.ones(len(truth)), metric.custom, folds)
+    gap = _gap(metric, given, max_drop, floor)(given.once)
     lower, upper = _quantile(low, 0.05), _quantile(high, 0.95)
     grade: FloorTest = "proven" if lower >= 0 else "failed" if upper < 0 else "not_disproven"
-    return FloorGrade(grade, max(0.0, observed - lower), len(truth), _discordance(metric, candidate, baseline))
+    return FloorGrade(grade, max(0.0, gap - lower), len(truth), _discordance(metric, candidate, baseline))
 
 
 def is_better(metric: Metric, truth: Array, a: Array, b: Array, folds: Folds | None = None, seed: int = 0) -> bool:
@@ -109,8 +120,8 @@ def is_better(metric: Metric, truth: Array, a: Array, b: Array, folds: Folds | N
 
     A tie is not better, and nor is what one imagined row, on which only `b` is right, would undo.
     """
-    rows = _grouped(metric, *_imagined(metric, truth, a, b, favourable=False))
-    return _quantile(_slack(metric, rows, 0.0, None, seed, folds), 0.05) > 0
+    rows = _grouped(metric, *_imagined(metric, truth, a, b, favourable=False), folds)
+    return _quantile(_slack(metric, rows, 0.0, None, seed), 0.05) > 0
 
 
 def resolvable_margin(
@@ -129,21 +140,27 @@ class _Rows:
     baseline: Array
     counts: Array
     by_index: bool
+    folds: Folds | None
+
+    @property
+    def once(self) -> Array:
+        """The draw that takes each row given once."""
+        return np.arange(len(self.truth)) if self.by_index else self.counts
 
 
-def _grouped(metric: Metric, truth: Array, candidate: Array, baseline: Array) -> _Rows:
+def _grouped(metric: Metric, truth: Array, candidate: Array, baseline: Array, folds: Folds | None = None) -> _Rows:
     """Rows that no metric of labels can tell apart as one: a thousand resamples of 10,000 rows become cheap."""
     if metric.custom or metric.reads != "labels":
-        return _Rows(truth, candidate, baseline, np.ones(len(truth)), metric.custom)
+        return _Rows(truth, candidate, baseline, np.ones(len(truth)), metric.custom, folds)
     cells, counts = np.unique(np.stack([truth, candidate, baseline]), axis=1, return_counts=True)
-    return _Rows(cells[0], cells[1], cells[2], counts.astype(np.float64), False)
+    return _Rows(cells[0], cells[1], cells[2], counts.astype(np.float64), False, folds)
 
 
-def _draws(rows: _Rows, seed: int, folds: Folds | None) -> Iterator[Array]:
+def _draws(rows: _Rows, seed: int) -> Iterator[Array]:
     """Resamples of the rows given, as weights on `rows`, or as indices of them."""
     rng = np.random.default_rng(seed)
     n = round(float(rows.counts.sum()))
-    size = n if folds is None else folds.worth(n)
+    size = n if rows.folds is None else rows.folds.worth(n)
     for _ in range(_CUSTOM_DRAWS if rows.by_index else _DRAWS):
         if rows.by_index:
             yield rng.integers(0, n, size)
@@ -153,25 +170,38 @@ def _draws(rows: _Rows, seed: int, folds: Folds | None) -> Iterator[Array]:
             yield np.bincount(rng.integers(0, n, size), minlength=n).astype(np.float64)
 
 
-def _value(metric: Metric, rows: _Rows, prediction: Array, draw: Array | None) -> float:
-    if rows.by_index and draw is not None:
-        return metric(rows.truth[draw], prediction[draw])
-    return metric(rows.truth, prediction, rows.counts if draw is None else draw)
+def _value(metric: Metric, rows: _Rows, prediction: Array) -> Callable[[Array], float]:
+    """The metric of `prediction` as a function of a draw."""
+    if rows.by_index:
+        return lambda draw: metric(rows.truth[draw], prediction[draw])
+    return metric.on(rows.truth, prediction, _blocks(metric, rows))
 
 
-def _gap(metric: Metric, rows: _Rows, draw: Array | None, max_drop: float | None, floor: float | None) -> float:
-    """By how much the candidate clears the floor, in the metric's own unit."""
-    value = _value(metric, rows, rows.candidate, draw)
-    least = metric.floor(_value(metric, rows, rows.baseline, draw), max_drop) if max_drop is not None else floor
-    if least is None:
-        raise InputError("a floor is either floor=value or max_drop=value; give one")
-    return value - least if metric.greater_is_better else least - value
+def _blocks(metric: Metric, rows: _Rows) -> Array | None:
+    """The folds within which ranks are compared; an imagined row stands in the largest."""
+    if rows.folds is None or metric.ranking is None:
+        return None
+    names, sizes = np.unique(rows.folds.number, return_counts=True)
+    more = len(rows.truth) - len(rows.folds.number)
+    return np.append(rows.folds.number, np.full(more, names[sizes.argmax()]))
 
 
-def _slack(
-    metric: Metric, rows: _Rows, max_drop: float | None, floor: float | None, seed: int, folds: Folds | None
-) -> Array:
-    return np.array([_gap(metric, rows, draw, max_drop, floor) for draw in _draws(rows, seed, folds)])
+def _gap(metric: Metric, rows: _Rows, max_drop: float | None, floor: float | None) -> Callable[[Array], float]:
+    """By how much the candidate clears the floor, in the metric's own unit, as a function of a draw."""
+    mine, theirs = (_value(metric, rows, prediction) for prediction in (rows.candidate, rows.baseline))
+
+    def gap(draw: Array) -> float:
+        least = floor if max_drop is None else metric.floor(theirs(draw), max_drop)
+        if least is None:
+            raise InputError("a floor is either floor=value or max_drop=value; give one")
+        return mine(draw) - least if metric.greater_is_better else least - mine(draw)
+
+    return gap
+
+
+def _slack(metric: Metric, rows: _Rows, max_drop: float | None, floor: float | None, seed: int) -> Array:
+    gap = _gap(metric, rows, max_drop, floor)
+    return np.array([gap(draw) for draw in _draws(rows, seed)])
 
 
 def _quantile(draws: Array, share: float) -> float:
