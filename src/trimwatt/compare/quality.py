@@ -74,8 +74,7 @@ def estimate(metric: Metric, truth: Array, prediction: Array, seed: int = 0, fol
     """
     value = observed(metric, truth, prediction, folds)
     bounds = []
-    # of values no row is imagined, so one look serves both bounds
-    for favourable in (False,) if metric.reads == "values" else (False, True):
+    for favourable in _sides(metric):
         rows = _grouped(metric, *_imagined(metric, truth, prediction, prediction, favourable), folds)
         value_of = _value(metric, rows, rows.candidate)
         bounds.append(percentiles(np.array([value_of(draw) for draw in _draws(rows, seed)])))
@@ -104,13 +103,11 @@ def floor_test(
     if (max_drop is None) == (floor is None) or (max_drop is not None and baseline is None):
         raise InputError("a floor is either floor=value or max_drop=value with the baseline's predictions; give one")
     beside = candidate if baseline is None else baseline
-    low, high = (
-        _slack(metric, _grouped(metric, *_imagined(metric, truth, candidate, beside, f), folds), max_drop, floor, seed)
-        for f in ((False,) if metric.reads == "values" else (False, True))
-    )
+    imagined = (_imagined(metric, truth, candidate, beside, favourable) for favourable in _sides(metric))
+    looks = [_slack(metric, _grouped(metric, *rows, folds), max_drop, floor, seed) for rows in imagined]
     given = _Rows(truth, candidate, beside, np.ones(len(truth)), metric.custom, folds)
     gap = _gap(metric, given, max_drop, floor)(given.once)
-    lower, upper = _quantile(low, 0.05), _quantile(high, 0.95)
+    lower, upper = _quantile(looks[0], 0.05), _quantile(looks[-1], 0.95)
     grade: FloorTest = "proven" if lower >= 0 else "failed" if upper < 0 else "not_disproven"
     return FloorGrade(grade, max(0.0, gap - lower), len(truth), _discordance(metric, candidate, baseline))
 
@@ -208,6 +205,11 @@ def _quantile(draws: Array, share: float) -> float:
     """The quantile of the draws that are defined; NaN of none, which proves and disproves nothing."""
     finite = draws[np.isfinite(draws)]
     return float(np.quantile(finite, share)) if len(finite) else float("nan")
+
+
+def _sides(metric: Metric) -> tuple[bool, ...]:
+    """For which bounds to look: against and in favour; of values no row is imagined, so one look serves both."""
+    return (False,) if metric.reads == "values" else (False, True)
 
 
 def _imagined(
