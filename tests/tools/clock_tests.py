@@ -4,14 +4,15 @@
 
 On the list is each test whose own code, in tests/ or in a script that it starts, reads a clock, a CPU time or the load,
 and each for which a package whose result is such a measurement reads one: compare, gate, host, integrations, meter,
-profile, testing, also in a shared fixture or in a process started. Not on it is what only sleeps, waits with a limit or
-stamps a time, and what a study books of its own cost or shows: no assertion rests on that.
+profile, testing, also in a shared fixture or in a process started. Not on it is a test that only sleeps, or for which
+other packages read a clock, to wait with a limit or stamp a time, or a study to book its own cost or keep its budget,
+which no test lets run out by the clock: no assertion rests on that.
 
 All tests run once to find them, watched (tests/tools/watch). Then each runs until it has passed `--times` times in a
 row, a fresh process per round, beside processes that do nothing but compute; ends with code 1 after a round with a
 failure. --list FILE: keep the list there; where the file exists, it is taken as it is. --record FILE: keep how often
-each passed; where the file exists, go on from there, so that the whole may be run in pieces. PATH:
-only tests there.
+each passed; where the file exists, go on from there, so that the whole may be run in pieces.
+PATH: only the tests there.
 """
 
 from __future__ import annotations
