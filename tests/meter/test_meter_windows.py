@@ -313,12 +313,15 @@ class TestOthers:
 
     def test_another_process_and_its_end(self) -> None:
         spin = "end = time.process_time() + 0.1\nwhile time.process_time() < end: pass"
-        code = f"import time\n{spin}\nprint(flush=True); input()"
+        code = f"import time; input()\n{spin}\nprint(flush=True); input()"
         child = subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         clock = Clock()
         try:
             window = meter(sensor=FakeMeter(clock), pid=child.pid).start()
+            assert child.stdin is not None
             assert child.stdout is not None
+            child.stdin.write(b"\n")
+            child.stdin.flush()
             child.stdout.readline()
             clock.advance(1)
             alive = window.so_far()
