@@ -36,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import _record
 
 ROOT = Path(__file__).parents[2]
-BUSY = "while True: pass"
+# until the process that started it is gone, however that ended
+BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
 def find(paths: Sequence[str], workers: int) -> list[str]:
@@ -65,7 +66,7 @@ def _lines(file: Path) -> list[str]:
 @contextlib.contextmanager
 def busy(loops: int) -> Iterator[None]:
     """So many processes that compute for as long as the block lasts."""
-    running = [subprocess.Popen([sys.executable, "-S", "-c", BUSY]) for _ in range(loops)]
+    running = [subprocess.Popen([sys.executable, "-S", "-c", BUSY, str(os.getpid())]) for _ in range(loops)]
     try:
         yield
     finally:
