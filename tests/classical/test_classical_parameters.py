@@ -81,6 +81,37 @@ def test_fewer_columns_keep_the_logarithm() -> None:
     )
 
 
+@pytest.mark.parametrize("columns", [True, False], ids=["named columns", "one array"])
+def test_missing_numbers_go_the_way_that_the_trees_have_learnt(columns: bool) -> None:
+    base = samples.people(rows=600)
+    if not columns:
+        data = base.rows
+
+        def stacked(split: Split) -> Split:
+            return replace(split, x=np.stack([split.x["age"], split.x["hours per week"]], axis=1))
+
+        data = replace(data, train=stacked(data.train), val=stacked(data.val), test=stacked(data.test))
+        base = replace(base, data=data)
+    gone = np.isnan(base.rows.train.x["age"] if columns else base.rows.train.x[:, 0])
+    telling = replace(base.rows.train, y=gone.astype(np.int64))
+    base = replace(base, data=replace(base.rows, train=telling), metric=replace(samples.digits().quality))
+    own, rows = apply(Boosted(20, leaf=5, missing="own"), base), base.rows.val.x
+    assert np.isnan(own.prepare.transform(rows)).any()  # type: ignore[union-attr]
+    expected = framework.scores(own, rows)
+    assert np.allclose(expected, onnx.run.scores(onnx.lower(own), rows), atol=1e-5)
+    missing = np.isnan(rows["age"] if columns else rows[:, 0])
+    assert missing.any() and (expected.argmax(axis=1) == missing).all()
+
+
+def test_missing_numbers_that_no_training_row_had_are_answered_the_same() -> None:
+    base = samples.people(rows=600)
+    whole = {name: np.nan_to_num(c, nan=40.0) if c.dtype.kind == "f" else c for name, c in base.rows.train.x.items()}
+    base = replace(base, data=replace(base.rows, train=replace(base.rows.train, x=whole)))
+    own, rows = apply(Boosted(20, missing="own"), base), base.rows.val.x
+    assert np.isnan(rows["age"]).any()
+    assert np.allclose(framework.scores(own, rows), onnx.run.scores(onnx.lower(own), rows), atol=1e-5)
+
+
 def test_balanced_classes_are_found_more_often() -> None:
     base = replace(samples.people(rows=600), metric=None)
     base = replace(base, metric=replace(samples.digits().quality))
@@ -116,5 +147,5 @@ def test_a_parameter_that_cannot_be_is_refused(make: Any, message: str) -> None:
 
 
 def test_recipes_keep_every_parameter() -> None:
-    recipe = (Boosted(240, 15, 0.05, 5, 1.0, 0.5, "poisson", "as_is", None, False), ExtraTrees(50, columns=0.5))
+    recipe = (Boosted(240, 15, 0.05, 5, 1.0, 0.5, "poisson", "as_is", None, "own", False), ExtraTrees(50, columns=0.5))
     assert from_json(to_json(recipe)) == recipe

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from trimwatt import _handoff
+from trimwatt import _handoff, metric
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialStopped
 from trimwatt.study import searching
 from trimwatt.study.candidate import Candidate, make
 from trimwatt.study.families import Families
 from trimwatt.study.space import Space
-from trimwatt.study.worker import Handle, Usage
+from trimwatt.study.worker import Usage
 from trimwatt.technique.classical.tuning import FAMILIES, Found
 from trimwatt.testing import samples
 from trimwatt.trial import Quality, Trial
@@ -46,7 +46,7 @@ def _energy(joules: float) -> Energy:
 class Fakes:
     """The part of an engine that searches need; `found` is what a worker answers."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, left_s: float = 100.0) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, left_s: float = 100.0) -> None:
         self.asked: list[tuple[searching.Asked, float]] = []
         self.found: Callable[[searching.Asked], Found] = lambda asked: Found(_BOOSTED, 9)
         self.stored: dict[str, Any] = {}
@@ -55,7 +55,8 @@ class Fakes:
         self.engine: Any = SimpleNamespace(
             left_s=lambda: left_s, event=lambda kind, text: self.events.append(text),
             options=SimpleNamespace(max_drop=0.01), store=SimpleNamespace(get=self.stored.get, set=self._set),
-            workshop=SimpleNamespace(base=None, server=None, memory_limit_bytes=1e9, searched={}),
+            workload=samples.digits(rows=300),
+            workshop=SimpleNamespace(folder=folder, server=None, memory_limit_bytes=1e9, searched={}),
             ledger=SimpleNamespace(booking=self._booking, book=lambda trial, usages: self.booked.extend(usages)),
         )  # fmt: skip
         monkeypatch.setattr(searching, "Child", self._child)
@@ -79,8 +80,8 @@ class Fakes:
 
 
 @pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
-    return Fakes(monkeypatch)
+def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fakes:
+    return Fakes(monkeypatch, tmp_path)
 
 
 def test_a_search_is_due_once_the_usual_models_were_tried_and_what_it_found_is_tried_before_the_next(
@@ -99,14 +100,23 @@ def test_a_search_is_due_once_the_usual_models_were_tried_and_what_it_found_is_t
 
 
 def test_the_family_whose_usual_model_did_best_is_searched_first(fakes: Fakes) -> None:
-    for greater in (True, False):
-        families = Families(greater)
-        for name, quality in (("linear", 0.7), ("forest", 0.9), ("boosted", 0.8)):
+    for measured, greater in (("accuracy", True), ("rmse", False)):
+        families = Families(metric.get(measured))
+        for name, quality in (("linear", 0.80), ("forest", 0.90), ("boosted", 0.85)):
             families.learn(_trial(quality), Candidate((make(name),)))
         families.learn(_trial(0.99), Candidate((make("linear", strength=5.0),)))
         order = [families.pop_most_promising() for _ in FAMILIES]
         assert order[:3] == (["forest", "boosted", "linear"] if greater else ["linear", "boosted", "forest"])
         assert set(order) == set(FAMILIES)
+
+
+def test_a_family_that_is_far_behind_is_not_searched() -> None:
+    for measured, best, near, far in (("accuracy", 0.90, 0.75, 0.60), ("rmse", 40.0, 46.0, 60.0)):
+        families = Families(metric.get(measured))
+        for name, quality in (("forest", best), ("linear", near), ("mlp", far)):
+            families.learn(_trial(quality), Candidate((make(name),)))
+        searched = [families.pop_most_promising() for _ in range(len(FAMILIES) - 1)]
+        assert families.left == [] and "mlp" not in searched and "linear" in searched
 
 
 def test_cheaper_models_and_a_pupil_follow_where_the_strongest_meets_the_floor() -> None:
@@ -150,14 +160,14 @@ def test_a_resumed_study_takes_what_was_found_and_what_that_took(fakes: Fakes) -
 
 
 def test_a_search_without_time_or_one_that_hangs_is_said_and_the_study_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    short = Fakes(monkeypatch, left_s=4.0)
+    short = Fakes(monkeypatch, tmp_path, left_s=4.0)
     space = _space()
     space.first()
     assert searching.with_findings(short.engine, space, []) == [] and not short.asked
     assert len(short.events) == len(FAMILIES) and all("no time for a search" in text for text in short.events)
-    stuck = Fakes(monkeypatch)
+    stuck = Fakes(monkeypatch, tmp_path)
 
     def hang(asked: searching.Asked) -> Found:
         raise TrialStopped("took more than 40 s, the time it was given")
@@ -169,9 +179,11 @@ def test_a_search_without_time_or_one_that_hangs_is_said_and_the_study_goes_on(
     assert any("came to nothing: took more than 40 s" in text for text in stuck.events)
 
 
-def test_each_search_has_its_share_of_the_time_and_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_search_has_its_share_of_the_time_and_a_minute_at_most(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for left_s, most in ((100.0, 20.0), (1e6, 60.0)):
-        fakes = Fakes(monkeypatch, left_s)
+        fakes = Fakes(monkeypatch, tmp_path, left_s)
         fakes.found = lambda asked: Found(note="none of them could be fitted")
         space = _space()
         space.first()
@@ -181,10 +193,14 @@ def test_each_search_has_its_share_of_the_time_and_a_minute_at_most(monkeypatch:
         assert all(limit_s > asked.limit_s for asked, limit_s in fakes.asked)
 
 
-def test_the_worker_searches_the_rows_it_is_handed_and_says_what_that_took(tmp_path: Path) -> None:
-    path = tmp_path / "base.bin"
-    handle = Handle(path, _handoff.write(samples.digits(rows=200), path))
-    answer = searching.serve()(searching.Asked(handle, "linear", 60.0, 0.01))
+def test_the_worker_gets_training_rows_alone_and_says_what_searching_them_took(fakes: Fakes) -> None:
+    space = _space()
+    space.first()
+    searching.with_findings(fakes.engine, space, [])
+    (asked, _), *_ = fakes.asked
+    rows = _handoff.read(asked.base.path, asked.base.digest).rows
+    assert len(rows.val) == len(rows.test) == 0 and len(rows.train) == 180
+    answer = searching.serve()(replace(asked, family="linear", limit_s=60.0))
     assert answer.found.techniques[0].name == "linear"
     assert (answer.usage.stage, answer.usage.step) == ("train", "search for linear models")
     assert answer.usage.cpu_s > 0

@@ -105,5 +105,7 @@ def standardized(graph: Graph, name: str, mean: Array | None, inverse: Array | N
 
 
 def imputed(graph: Graph, name: str, fill: Array) -> str:
-    """`name` with `fill` (features,) where it is NaN."""
+    """`name` with `fill` (features,) where it is NaN; itself where NaN is what stays there."""
+    if np.isnan(fill).all():
+        return name
     return graph.add("Where", graph.add("IsNaN", name), graph.constant(fill, np.float32), name)

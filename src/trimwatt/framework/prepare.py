@@ -7,6 +7,7 @@ takes longer for one row than most models do, and since the baseline is given it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from trimwatt.framework._pixels import PixelScale
 from trimwatt.workload import Array, Data, Prepare
 
 Kind = Literal["scaled", "ordinal", "nchw"]
-__all__ = ["ArrayPrepare", "ColumnPrepare", "PixelScale", "StackPrepare", "columns_read", "fit_prepare"]
+__all__ = ["ArrayPrepare", "ColumnPrepare", "PixelScale", "StackPrepare", "columns_read", "fit_prepare", "keep_missing"]
 
 
 def fit_prepare(data: Data, kind: Kind) -> Prepare:
@@ -39,6 +40,13 @@ def fit_prepare(data: Data, kind: Kind) -> Prepare:
         return _array(rows, kind)
     picture = data.picture
     return PixelScale.fit(rows, kind, picture is not None and picture.channels_first)
+
+
+def keep_missing(prepare: Prepare) -> Prepare:
+    """The same with missing numbers left as NaN, for models that have a way of their own with them."""
+    if not isinstance(prepare, ArrayPrepare | ColumnPrepare) or prepare.fill is None:
+        return prepare
+    return replace(prepare, fill=np.full_like(prepare.fill, np.nan))
 
 
 def columns_read(prepare: Prepare | None) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trimwatt import _handoff, recipe, technique
@@ -12,7 +12,7 @@ from trimwatt.errors import TrialFailed, TrimwattError
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.worker import Clock, Handle, Usage
 from trimwatt.technique.classical import tuning
-from trimwatt.workload import Workload
+from trimwatt.workload import Independence, Workload
 
 if TYPE_CHECKING:
     from trimwatt.study.engine import Engine
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # share of the time left that each family may take; trees gain most from it, and what is not used is there for the next
 _SHARES = {"boosted": 0.2, "forest": 0.1, "mlp": 0.12, "linear": 0.05, "neighbours": 0.04}
+_MOST_ROWS = 60_000
 _LEAST_S, _MOST_S = 1.0, 60.0
 # a search looks at the clock between two fits; one that hangs in a fit is ended
 _GRACE = 2.0
@@ -77,7 +78,7 @@ def _searched(engine: Engine, family: str) -> Answer | None:
         engine.event("warning", text=f"no time for a {name}")
         return None
     engine.event("stage", text=name)
-    asked = Asked(shop.base, family, limit_s, engine.options.max_drop)
+    asked = Asked(_rows(engine, family), family, limit_s, engine.options.max_drop)
     try:
         with engine.ledger.booking("train", None, name), Child(
             "trimwatt.study.searching:serve", (), server=shop.server, memory_limit_bytes=shop.memory_limit_bytes
@@ -91,6 +92,19 @@ def _searched(engine: Engine, family: str) -> Answer | None:
         engine.event("warning", text=f"the {name} came to nothing: {answer.found.note}")
     engine.store.set(name, {"found": recipe.to_json(answer.found.techniques), "usage": answer.usage.to_dict()})
     return answer
+
+
+def _rows(engine: Engine, family: str) -> Handle:
+    """The training rows alone, a sample of very many, for the worker: it can read no others."""
+    workload, path = engine.workload, engine.workshop.folder / f"search-{family}.bin"
+    data = workload.rows
+    train = data.sampled(workload.seed, _MOST_ROWS)
+    none = train.take(slice(0, 0))
+    alone = replace(data, train=train, val=none, test=none, unlabelled=None, original=None, independence=Independence())
+    asked = Workload(
+        alone, workload.task, workload.quality, decide=workload.decide, outputs=workload.outputs, seed=workload.seed
+    )
+    return Handle(path, _handoff.write(asked, path))
 
 
 def _known(engine: Engine, family: str) -> Answer | None:

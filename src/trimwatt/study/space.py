@@ -27,7 +27,7 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
-        self.searches = Families(self._greater_is_better, searched=self._is_searched)
+        self.searches = Families(workload.metric, self._is_searched)
         self._results = Suggestions(workload, baseline, "quantize" in self.allowed)
 
     def first(self) -> list[Candidate]:
@@ -143,10 +143,6 @@ class Space:
     def _is_searched(self) -> bool:
         """Whether good parameters of classical models are looked for."""
         return "classical" in self.allowed and count(self.workload.rows.train.x) > 0 and not self._wide
-
-    @property
-    def _greater_is_better(self) -> bool:
-        return self.workload.metric is None or self.workload.metric.greater_is_better
 
     def _rivals(self) -> list[Candidate]:
         """Classical models and lean networks fitted to the same rows."""

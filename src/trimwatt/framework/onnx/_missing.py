@@ -80,6 +80,8 @@ def _send(attributes: dict[str, Any], trees: Any, fill: Array) -> None:
     goes = np.zeros(len(feature), dtype=np.int64) if old is None else np.asarray(old.ints, dtype=np.int64)
     branch = np.asarray([mode == b"BRANCH_LEQ" for mode in attributes["nodes_modes"].strings])
     asked = branch & (feature < len(fill))
+    # where NaN stays NaN, the trees have learnt where it goes
+    asked[asked] = ~np.isnan(fill[feature[asked]])
     goes[asked] = fill[feature[asked]] <= threshold[asked]
     if old is not None:
         trees.attribute.remove(old)

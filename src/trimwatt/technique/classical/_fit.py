@@ -10,10 +10,10 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.logged import LogTarget
-from trimwatt.framework.prepare import Kind, fit_prepare
-from trimwatt.workload import Array, Decide, Workload
+from trimwatt.framework.prepare import Kind, fit_prepare, keep_missing
+from trimwatt.workload import Array, Data, Decide, Prepare, Workload
 
-TARGETS, CLASS_WEIGHTS = ("as_is", "log"), (None, "balanced")
+TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("imputed", "own")
 
 
 def start(workload: Workload) -> tuple[bool, int]:
@@ -22,18 +22,26 @@ def start(workload: Workload) -> tuple[bool, int]:
     return workload.rows.classes is not None, len(framework.training_rows(workload))
 
 
-def fitted(workload: Workload, estimator: Any, kind: Kind, most: int | None = None) -> Workload:
+def fitted(
+    workload: Workload, estimator: Any, kind: Kind, most: int | None = None, missing: str = "imputed"
+) -> Workload:
     """The workload with `estimator` fitted on training rows prepared as `kind`.
 
     most: rows to fit on at most, a seeded sample of the training rows that keeps the shares of the classes.
     """
     data = workload.rows
-    prepare = fit_prepare(data, kind)
+    prepare = prepared(data, kind, missing)
     part = framework.training_rows(workload)
     if most is not None and len(part) > most:
         part = replace(data, train=part).sampled(workload.seed, most)
     fit_again(estimator, prepare.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=prepare))
+
+
+def prepared(data: Data, kind: Kind, missing: str) -> Prepare:
+    """Preprocessing fitted on training rows, which imputes missing numbers or leaves them to the model."""
+    prepare = fit_prepare(data, kind)
+    return keep_missing(prepare) if missing == "own" else prepare
 
 
 def answering(workload: Workload) -> Workload:

@@ -20,7 +20,8 @@ class Boosted(Technique):
     rounds: of boosting at most (one tree a class each). leaves: of a tree at most, from 2. learning_rate: in (0, 1].
     leaf: training rows in a leaf at least. l2: penalty on the squared values of leaves. columns: share that each split
     chooses from, in (0, 1]. loss: for values: "squared", "absolute", or "poisson", which learns the logarithm of the
-    mean of a target >= 0. target: for values: "as_is" or "log". class_weight: None or "balanced". early_stopping: from
+    mean of a target >= 0. target: for values: "as_is" or "log". class_weight: None or "balanced". missing: numbers
+    that are missing are "imputed" by the median, or each split learns a way of its "own" for them. early_stopping: from
     10,000 training rows on, hold a tenth of them out and stop where they gain no more; False fits all rounds to all
     rows.
     """
@@ -40,6 +41,7 @@ class Boosted(Technique):
     loss: str = "squared"
     target: str = "as_is"
     class_weight: str | None = None
+    missing: str = "imputed"
     early_stopping: bool = True
 
     def __post_init__(self) -> None:
@@ -52,6 +54,7 @@ class Boosted(Technique):
         _fit.one_of("loss", self.loss, tuple(_LOSSES))
         _fit.one_of("target", self.target, _fit.TARGETS)
         _fit.one_of("class_weight", self.class_weight, _fit.CLASS_WEIGHTS)
+        _fit.one_of("missing", self.missing, _fit.MISSING)
 
     def variants(self, workload: Workload) -> Sequence[Technique]:
         if self.rounds <= 30:
@@ -63,7 +66,7 @@ class Boosted(Technique):
 @applies_to(Boosted, "none", "sklearn", "torch", "onnx")
 def _boosted(technique: Boosted, workload: Workload) -> Workload:
     _fit.start(workload)
-    return _fit.fitted(workload, boosted_estimator(technique, workload), "ordinal")
+    return _fit.fitted(workload, boosted_estimator(technique, workload), "ordinal", missing=technique.missing)
 
 
 def boosted_estimator(technique: Boosted, workload: Workload) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 
 from trimwatt import parting
 from trimwatt.errors import InputError
-from trimwatt.framework.prepare import fit_prepare
 from trimwatt.framework.sklearn import training_rows
+from trimwatt.technique.classical._fit import prepared
 from trimwatt.workload import Array, Split, Workload
 
 # with so many rows or fewer, each is held out once, in so many folds; with more, one part is
@@ -29,22 +29,33 @@ class Fold:
 
     workload: Workload
     held: Split
+    _prepared: dict[str, tuple[Array, Array]] = field(default_factory=dict, repr=False)
+
+    def prepared(self, missing: str) -> tuple[Array, Array]:
+        """Rows to fit on and rows held out, as boosted trees take them."""
+        if missing not in self._prepared:
+            fit, prepare = self.workload.rows.train, prepared(self.workload.rows, "ordinal", missing)
+            self._prepared[missing] = prepare.transform(fit.x), prepare.transform(self.held.x)
+        return self._prepared[missing]
 
     @cached_property
-    def prepared(self) -> tuple[Array, Array, Array]:
-        """Rows to fit on and held out, as boosted trees take them, and which of the latter are of a known class."""
-        fit, prepare = self.workload.rows.train, fit_prepare(self.workload.rows, "ordinal")
-        known = np.full(len(self.held), True)
-        if self.workload.rows.classes is not None:
-            known = np.isin(self.held.y, np.unique(fit.y))
-        return prepare.transform(fit.x), prepare.transform(self.held.x), known
+    def known(self) -> Array:
+        """Which of the rows held out are of a class that there is among those to fit on (n,)."""
+        if self.workload.rows.classes is None:
+            return np.full(len(self.held), True)
+        return np.isin(self.held.y, np.unique(self.workload.rows.train.y))
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether a number is missing among the rows to fit on."""
+        return bool(np.isnan(self.prepared("own")[0]).any())
 
     def fewer(self, most: int) -> Fold:
         """The same with at most so many rows to fit on."""
         data = self.workload.rows
         if len(data.train) <= most:
             return self
-        return replace(self, workload=_on(self.workload, data.sampled(self.workload.seed, most)))
+        return Fold(_on(self.workload, data.sampled(self.workload.seed, most)), self.held)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,8 @@ def _usual(inner: Inner) -> list[Boosted]:
     ]
     if inner.rows > 5000:
         steps += [replace(start, leaves=63, columns=0.5, l2=1.0), replace(start, leaves=127, columns=0.5, l2=10.0)]
+    if inner.few[0].has_missing:
+        steps.insert(1, replace(start, missing="own"))
     return [*steps, *_other_goals(inner.workload, start)]
 
 
@@ -116,6 +118,7 @@ class _Fitted:
     model: Any
     losses: Array
     fold: Fold
+    missing: str
 
     def said(self, rounds: int) -> Array:
         """Answers to all rows held out after so many rounds: probabilities (n, k), or values (n,)."""
@@ -123,7 +126,7 @@ class _Fitted:
         whole = inside._predictors
         inside._predictors = whole[:rounds]
         try:
-            rows, workload = self.fold.prepared[1], self.fold.workload
+            rows, workload = self.fold.prepared(self.missing)[1], self.fold.workload
             classes = workload.rows.classes
             if classes is None:
                 return np.asarray(self.model.predict(rows))
@@ -154,7 +157,7 @@ def _after(fitted: Sequence[_Fitted], step: Boosted) -> Judged:
 
 
 def _fit(step: Boosted, fold: Fold) -> _Fitted:
-    rows, held, known = fold.prepared
+    (rows, held), known = fold.prepared(step.missing), fold.known
     fit, target = fold.workload.rows.train, fold.held.y[known]
     model = boosted_estimator(step, fold.workload)
     inside = without_log(model)
@@ -169,7 +172,7 @@ def _fit(step: Boosted, fold: Fold) -> _Fitted:
         boost(fit.y, target)
     else:
         model.fit_by(lambda logs: boost(logs, np.log1p(target / model.unit_)), fit.y)
-    return _Fitted(model, -np.asarray(inside.validation_score_), fold)
+    return _Fitted(model, -np.asarray(inside.validation_score_), fold, step.missing)
 
 
 def _gain(step: Boosted, fold: Fold, values: Array) -> float:

@@ -38,7 +38,16 @@ def forests(inner: Inner, clock: Clock) -> list[Judged]:
         for columns in shares
     ]
     steps += [Forest(_TREES, **goal) for goal in _goals(workload)]
-    return _halved(inner.few, inner.for_trees, clock, steps, _nearby_forests, _leaner_forests)
+    found = _halved(inner.few, inner.for_trees, clock, steps, _nearby_forests, _leaner_forests)
+    first = best(found, workload) if found else None
+    return [_with_usual_trees(one) if one is first else one for one in found]
+
+
+def _with_usual_trees(one: Judged) -> Judged:
+    """The same with as many trees as are usual: more never make a forest worse, whatever few rows say."""
+    step: Any = one.technique
+    trees = max(step.trees, Forest.trees)
+    return replace(one, technique=replace(step, trees=trees), cost=one.cost * trees / step.trees)
 
 
 def _nearby_forests(step: Any, workload: Workload) -> list[Technique]:
@@ -49,8 +58,7 @@ def _nearby_forests(step: Any, workload: Workload) -> list[Technique]:
 
 def _leaner_forests(step: Any, workload: Workload) -> list[Technique]:
     return [
-        replace(step, trees=trees, leaf=max(leaf, step.leaf))
-        for trees, leaf in ((100, 1), (30, 1), (20, 2), (10, 4), (5, 8))
+        replace(step, trees=trees, leaf=max(leaf, step.leaf)) for trees, leaf in ((30, 1), (20, 2), (10, 4), (5, 8))
     ]
 
 
@@ -104,7 +112,7 @@ def _goals(workload: Workload) -> list[dict[str, Any]]:
 def _halved(
     few: Sequence[Fold], folds: Sequence[Fold], clock: Clock, steps: Sequence[Technique], nearby: Any, leaner: Any
 ) -> list[Judged]:
-    """All on few rows, the best of them on all, then what is near the best, then larger and leaner ones."""
+    """All on few rows, the best of them on all, then what is near the best, then leaner ones."""
     workload = folds[0].workload
     first = clock.each(steps, partial(_judged, few))
     if not first:
