@@ -81,25 +81,28 @@ def test_fewer_columns_keep_the_logarithm() -> None:
     )
 
 
-@pytest.mark.parametrize("columns", [True, False], ids=["named columns", "one array"])
-def test_missing_numbers_go_the_way_that_the_trees_have_learnt(columns: bool) -> None:
+def _numbers(split: Split) -> Split:
+    return replace(split, x={name: split.x[name] for name in ("age", "hours per week")})
+
+
+def _array(split: Split) -> Split:
+    return replace(split, x=np.stack([split.x["age"], split.x["hours per week"]], axis=1))
+
+
+@pytest.mark.parametrize("form", [None, _numbers, _array], ids=["numbers and text", "numbers", "one array"])
+def test_missing_numbers_go_the_way_that_the_trees_have_learnt(form: Any) -> None:
     base = samples.people(rows=600)
-    if not columns:
-        data = base.rows
-
-        def stacked(split: Split) -> Split:
-            return replace(split, x=np.stack([split.x["age"], split.x["hours per week"]], axis=1))
-
-        data = replace(data, train=stacked(data.train), val=stacked(data.val), test=stacked(data.test))
-        base = replace(base, data=data)
-    gone = np.isnan(base.rows.train.x["age"] if columns else base.rows.train.x[:, 0])
+    data = base.rows
+    if form is not None:
+        base = replace(base, data=replace(data, train=form(data.train), val=form(data.val), test=form(data.test)))
+    gone = np.isnan(data.train.x["age"])
     telling = replace(base.rows.train, y=gone.astype(np.int64))
     base = replace(base, data=replace(base.rows, train=telling), metric=replace(samples.digits().quality))
     own, rows = apply(Boosted(20, leaf=5, missing="own"), base), base.rows.val.x
     assert np.isnan(own.prepare.transform(rows)).any()  # type: ignore[union-attr]
     expected = framework.scores(own, rows)
     assert np.allclose(expected, onnx.run.scores(onnx.lower(own), rows), atol=1e-5)
-    missing = np.isnan(rows["age"] if columns else rows[:, 0])
+    missing = np.isnan(data.val.x["age"])
     assert missing.any() and (expected.argmax(axis=1) == missing).all()
 
 

@@ -143,6 +143,8 @@ class ColumnPrepare:
             parts.append(self._hot_nodes(graph))
         if len(parts) > 1:
             graph.add("Concat", *parts, axis=1)
+        if not graph.nodes:
+            graph.add("Identity", INPUT)
         graph.rename_last("prepared")
         (tensor,) = self.packer.tensors
         inputs = [_graph.value(INPUT, np.float32, ("n", len(tensor.columns)))]
