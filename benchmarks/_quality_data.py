@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 DATA = Path(os.environ.get("TRIMWATT_DATA", _record.ROOT.parent / "shared" / "data"))
-SEED, FOLDS, FEW = 0, 5, 2000
+SEED, FOLDS, FEW, BLOCKS = 0, 5, 2000, 100
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,9 @@ def _classes(table: Table, frame: pd.DataFrame) -> list[str]:
 
 
 def _blocks(table: Table, kept: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """What is drawn together in the bootstrap: days where rows have a time, single rows otherwise."""
-    if table.time is None:
-        return np.arange(len(kept))
-    days = kept[table.dates[0]].str[:10] if table.dates else kept[["year", "month", "day"]].astype(str).agg("-".join, 1)
-    return np.asarray(pd.factorize(days)[0])
+    """What is drawn together in the bootstrap: rows that follow one another where they have a time, else each alone."""
+    rows = np.arange(len(kept))
+    return rows if table.time is None else rows * min(BLOCKS, len(kept)) // len(kept)
 
 
 def describe(table: Table, folder: Path, minutes: float, threads: int) -> Task:
