@@ -128,6 +128,16 @@ def test_among_labels_that_noise_cannot_tell_apart_the_proper_score_decides() ->
     assert _judge.best([first, second], replace(base, metric=metric.get("auc"))) is first
 
 
+def test_of_rates_that_rows_cannot_tell_apart_the_slower_is_the_stronger() -> None:
+    inner = _inner.part(_values())
+    quick, slow, poor = (
+        boosted._judged(inner.few, Boosted(200, 4, rate, early_stopping=False)) for rate in (0.1, 0.08, 0.3)
+    )
+    poor = replace(poor, wrong=poor.wrong + 10, error=1.0, technique=replace(poor.technique, learning_rate=0.01))
+    (first, *_) = boosted._strongest_first([quick, poor, slow], inner.workload)
+    assert first is slow
+
+
 def test_cheaper_ones_are_those_that_lose_little_from_costly_to_cheap() -> None:
     wrong = np.zeros(4)
     first = _told(0.10, 0.1, wrong, cost=100)

@@ -14,11 +14,12 @@ from trimwatt.technique._base import Technique
 from trimwatt.technique.classical.tuning import boosted, others
 from trimwatt.technique.classical.tuning._clock import Clock
 from trimwatt.technique.classical.tuning._inner import Inner, part
-from trimwatt.technique.classical.tuning._judge import Judged, best, smaller
+from trimwatt.technique.classical.tuning._judge import Judged, smaller
 from trimwatt.workload import Workload
 
 __all__ = ["FAMILIES", "Found", "tune"]
 
+# each gives what it judged, the strongest first
 _SEARCHES: dict[str, Callable[[Inner, Clock], list[Judged]]] = {
     "linear": others.linear, "boosted": boosted.search, "forest": others.forests, "neighbours": others.neighbours,
     "mlp": others.networks,
@@ -54,7 +55,7 @@ def tune(family: str, workload: Workload, limit_s: float, max_drop: float = 0.01
     found = _SEARCHES[family](inner, clock)
     if not found:
         return Found(tried=clock.tried, left_out=clock.left_out, note="none of them could be fitted")
-    first = best(found, inner.workload)
+    first = found[0]
     leaner = smaller(found, first, _drop(inner.workload, first, max_drop), _SMALLER)
     return Found(tuple(one.technique for one in (first, *leaner)), clock.tried, clock.left_out)
 

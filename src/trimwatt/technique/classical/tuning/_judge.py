@@ -66,6 +66,11 @@ def _noise(one: Judged, other: Judged) -> float:
     return float(apart.std() / np.sqrt(len(apart)))
 
 
+def as_good(found: Sequence[Judged], first: Judged) -> list[Judged]:
+    """Those whose loss, row by row, is not above that of `first` by more than a standard error."""
+    return [one for one in found if one.wrong.mean() <= first.wrong.mean() + _noise(one, first)]
+
+
 def ranked(found: Sequence[Judged], workload: Workload) -> list[Judged]:
     """All, the best first."""
     left, order = list(found), []

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from trimwatt.framework.sklearn import quietly_fitted
 from trimwatt.technique.classical.boosted import Boosted, boosted_estimator
 from trimwatt.technique.classical.tuning._clock import Clock
 from trimwatt.technique.classical.tuning._inner import Fold, Inner
-from trimwatt.technique.classical.tuning._judge import Judged, best, judge, ranked
+from trimwatt.technique.classical.tuning._judge import Judged, as_good, best, judge, ranked
 from trimwatt.workload import Array, Workload
 
 # rounds at most, and rounds without a gain after which boosting stops
@@ -39,11 +39,22 @@ def search(inner: Inner, clock: Clock) -> list[Judged]:
     chosen: list[Any] = [one.technique for one in ranked(few, workload)[:_KEPT]]
     found = clock.each([replace(step, learning_rate=_USUAL) for step in chosen], partial(_judged, inner.for_trees))
     if not found:
-        return [*few, *_shortened(few, best(few, workload))]
+        return _strongest_first(few, workload)
     for steps in (_around, _slower, _leaner):
         first: Any = best(found, workload).technique
         found += clock.each(steps(first, inner), partial(_judged, inner.for_trees))
-    return [*found, *_shortened(found, best(found, workload))]
+    return _strongest_first(found, workload)
+
+
+def _strongest_first(found: Sequence[Judged], workload: Workload) -> list[Judged]:
+    """All, and those of fewer rounds, behind the strongest: the slowest of those as good as the best.
+
+    Of two rates that rows held out cannot tell apart, the slower is the safer (Friedman 2001).
+    """
+    near = as_good(found, best(found, workload))
+    slowest = min(cast(Boosted, one.technique).learning_rate for one in near)
+    first = best([one for one in near if cast(Boosted, one.technique).learning_rate == slowest], workload)
+    return [first, *(one for one in found if one is not first), *_shortened(found, first)]
 
 
 def _usual(inner: Inner) -> list[Boosted]:

@@ -39,8 +39,17 @@ def forests(inner: Inner, clock: Clock) -> list[Judged]:
     ]
     steps += [Forest(_TREES, **goal) for goal in _goals(workload)]
     found = _halved(inner.few, inner.for_trees, clock, steps, _nearby_forests, _leaner_forests)
-    first = best(found, workload) if found else None
-    return [_with_usual_trees(one) if one is first else one for one in found]
+    if not found:
+        return []
+    first, *rest = _best_first(found, workload)
+    return [_with_usual_trees(first), *rest]
+
+
+def _best_first(found: Sequence[Judged], workload: Workload) -> list[Judged]:
+    if not found:
+        return []
+    first = best(found, workload)
+    return [first, *(one for one in found if one is not first)]
 
 
 def _with_usual_trees(one: Judged) -> Judged:
@@ -74,7 +83,7 @@ def linear(inner: Inner, clock: Clock) -> list[Judged]:
         return []
     step: Any = best(found, workload).technique
     near = [replace(step, strength=step.strength * times) for times in (3.0, 1 / 3.0)]
-    return [*found, *clock.each(near, partial(_judged, inner.folds))]
+    return _best_first([*found, *clock.each(near, partial(_judged, inner.folds))], workload)
 
 
 def networks(inner: Inner, clock: Clock) -> list[Judged]:
@@ -82,7 +91,8 @@ def networks(inner: Inner, clock: Clock) -> list[Judged]:
     steps: list[Technique] = [
         Mlp(), Mlp((64, 32), penalty=1e-2), Mlp((128,), penalty=1e-1, learning_rate=3e-3), Mlp((32,), penalty=1.0),
     ]  # fmt: skip
-    return _halved(inner.few, inner.for_networks, clock, steps, _nearby_networks, _leaner_networks)
+    found = _halved(inner.few, inner.for_networks, clock, steps, _nearby_networks, _leaner_networks)
+    return _best_first(found, inner.workload)
 
 
 def _nearby_networks(step: Any, workload: Workload) -> list[Technique]:
@@ -98,7 +108,7 @@ def _leaner_networks(step: Any, workload: Workload) -> list[Technique]:
 def neighbours(inner: Inner, clock: Clock) -> list[Judged]:
     """How many neighbours are asked."""
     steps = [Neighbours(k=k) for k in (5, 1, 3, 10, 20, 40)]
-    return clock.each(steps, partial(_judged, inner.folds))
+    return _best_first(clock.each(steps, partial(_judged, inner.folds)), inner.workload)
 
 
 def _goals(workload: Workload) -> list[dict[str, Any]]:
