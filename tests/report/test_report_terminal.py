@@ -8,7 +8,7 @@ import pytest
 import sample_study as samples
 from rich.console import Console
 
-from trimwatt.report import terminal
+from trimwatt.report import cards, html, tables, terminal
 from trimwatt.report.live import Live
 
 
@@ -33,6 +33,21 @@ def test_what_matters_is_said_in_words() -> None:
         "Joules are estimated", "Carbon is unknown", "f1 0.725 [0.711 to 0.739]", "402 kB", "34.5 µs",
     ):  # fmt: skip
         assert words in text.replace("154x", "153x"), words
+
+
+def test_the_form_of_requests_stands_beside_the_figures() -> None:
+    told = "requests of 1 row as a dict of columns on 1 thread"
+    text = " ".join(shown(samples.sample(), 140).split())
+    assert f"energy and latency: {told}" in text and f"a prediction; {told}" in text
+    assert f"energy and latency: {told}" in tables.markdown(samples.sample())
+    page = html.render(samples.sample())
+    assert page.count(told) >= 3
+    card = cards.card(samples.sample(), {"files": {}, "input": {}, "runtime": "x", "recipe": [], "task": "regression"})
+    assert card.count(told) == 2
+    frames = samples.sample() | {"scenario": {"batch_size": 2000, "threads": 2, "request": "frame"}}
+    assert "requests of 2,000 rows as a DataFrame on 2 threads" in " ".join(shown(frames, 140).split())
+    # what an older study does not say is not made up
+    assert "energy and latency" not in shown(samples.sample() | {"scenario": {}}, 140)
 
 
 def test_a_study_without_end_says_how_to_go_on() -> None:

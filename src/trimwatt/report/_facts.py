@@ -51,14 +51,15 @@ def tiles(study: Study) -> list[dict[str, str]]:
     if trial is None:
         return []
     energy, interval = _text.energy(trial.get("energy_per_prediction"))
-    latency = trial.get("latency_s") or {}
+    latency, asked = trial.get("latency_s") or {}, _study.asked_line(study)
+    against = "; ".join(filter(None, (_against(study, trial), asked)))
     return [
-        {"name": "energy a prediction", "figure": energy, "interval": interval, "note": _against(study, trial),
+        {"name": "energy a prediction", "figure": energy, "interval": interval, "note": against,
          "origin": (trial.get("energy_per_prediction") or {}).get("origin", "")},
         _quality_tile(study, trial),
         {"name": "latency", "figure": _text.seconds(latency.get("p50")), "interval": "",
-         "note": f"{_text.seconds(latency.get('p95'))} at 95 %, {_text.size(trial.get('size_bytes'))} on disk",
-         "origin": ""},
+         "note": f"{_text.seconds(latency.get('p95'))} at 95 %{asked and f', {asked}'}; "
+         f"{_text.size(trial.get('size_bytes'))} on disk", "origin": ""},
         _payback_tile(study),
     ]  # fmt: skip
 
@@ -96,10 +97,10 @@ def _payback_tile(study: Study) -> dict[str, str]:
 
 def method(study: Study) -> list[tuple[str, str]]:
     """How it was measured: names and values, what is unknown left out."""
-    host, scenario, data = (study.get(name) or {} for name in ("host", "scenario", "data"))
+    host, data = (study.get(name) or {} for name in ("host", "data"))
     facts = [
-        ("data", _data(data)), ("asked", _asked(scenario)), ("meter", _meter(study)), ("ratios", _ratios(study)),
-        ("self-test", _self_test(study)), ("processor", _processor(host)),
+        ("data", _data(data)), ("asked", _study.asked_line(study)), ("meter", _meter(study)),
+        ("ratios", _ratios(study)), ("self-test", _self_test(study)), ("processor", _processor(host)),
         ("memory", _text.size(host.get("memory_bytes"))),
         ("system", " ".join(str(host[k]) for k in ("os", "machine") if host.get(k))), ("load", _load(host)),
         ("took", _took(study)), ("seed", str(host.get("seed", ""))), ("revision", str(host.get("git") or "")),
@@ -112,13 +113,6 @@ def _data(data: dict[str, Any]) -> str:
     rows = ", ".join(f"{count:,} {name}" for name, count in (data.get("rows") or {}).items())
     classes = data.get("classes")
     return " · ".join(p for p in (str(data.get("name") or ""), rows, f"{len(classes)} classes" if classes else "") if p)
-
-
-def _asked(scenario: dict[str, Any]) -> str:
-    parts = [f"batch of {scenario['batch_size']}"] if "batch_size" in scenario else []
-    parts += [f"{scenario['threads']} thread{'s' * (scenario['threads'] != 1)}"] if "threads" in scenario else []
-    parts += [f"rows as {scenario['request']}"] if scenario.get("request") else []
-    return ", ".join(parts)
 
 
 def _meter(study: Study) -> str:

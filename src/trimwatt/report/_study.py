@@ -194,6 +194,20 @@ def verdict(study: Study) -> str:
     )
 
 
+_FORMS = {"array": "one array", "dict": "a dict of columns", "frame": "a DataFrame"}
+
+
+def asked_line(study: Study) -> str:
+    """How the model was asked, which belongs to every figure of energy and latency; "" where nothing is known of it."""
+    scenario = study.get("scenario") or {}
+    size, threads = scenario.get("batch_size"), scenario.get("threads")
+    form = _FORMS.get(str(scenario.get("request")), scenario.get("request"))
+    parts = [] if size is None else [f"requests of {size:,} row{'s' * (size != 1)}"]
+    parts += [f"as {form}"] if form else []
+    parts += [] if threads is None else [f"on {threads} thread{'s' * (threads != 1)}"]
+    return " ".join(parts)
+
+
 def floor_line(study: Study) -> str:
     """`f1 at least 0.719`, with the margin these rows can resolve where that is known."""
     floor = study.get("floor")

@@ -15,7 +15,7 @@ def card(study: dict[str, Any], manifest: Manifest) -> str:
     """Markdown for `artifact/README.md`. Text from outside is escaped; code is in fences that it cannot end."""
     trial = _study.recommended(study) or manifest.get("figures") or {}
     parts = [
-        _what(study, trial, manifest), _quality(study, trial), _energy(study, trial), _run(manifest),
+        _what(study, trial, manifest), _quality(study, trial), _energy(study, trial, manifest), _run(manifest),
         *_trust(study, manifest), _recipe(manifest),
         _limits(study, manifest),
     ]  # fmt: skip
@@ -61,16 +61,16 @@ def _quality(study: dict[str, Any], trial: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _energy(study: dict[str, Any], trial: dict[str, Any]) -> str:
-    scenario = study.get("scenario") or {}
-    asked = f"batch size {scenario.get('batch_size', '?')}, {scenario.get('threads', '?')} thread(s)"
+def _energy(study: dict[str, Any], trial: dict[str, Any], manifest: Manifest) -> str:
+    asked = text(_study.asked_line({"scenario": study.get("scenario") or manifest.get("scenario")}) or "how is unknown")
     ratio, interval = _text.ratio(trial.get("ratio_to_baseline"))
     latency = trial.get("latency_s") or {}
     lines = ["## Energy", "", f"- {_text.energy_line(trial.get('energy_per_prediction'))}, a prediction; {asked}"]
     if trial.get("ratio_to_baseline") and trial.get("id") != study.get("baseline"):
         name = text((_study.baseline(study) or {}).get("name") or "the baseline")
         lines.append(f"- {ratio} than {name}, the baseline [{interval}], as {_study.basis(study)}")
-    lines.append(f"- latency: {_text.seconds(latency.get('p50'))} median, {_text.seconds(latency.get('p95'))} at 95 %")
+    p50, p95 = (_text.seconds(latency.get(name)) for name in ("p50", "p95"))
+    lines.append(f"- latency: {p50} median, {p95} at 95 %; {asked}")
     lines += [f"- pays back {text(line)}" for line in _study.payback_lines(study)]
     return "\n".join([*lines, *(f"- {text(line)}" for line in _study.origin_lines(study))])
 
@@ -197,7 +197,7 @@ def _limits(study: dict[str, Any], manifest: Manifest) -> str:
     lines = [
         "## Limits", "",
         "- Quality holds for rows like those of the study; it says nothing of other sources or of later times.",
-        "- Energy holds for the host, the batch size and the threads of the study; joules elsewhere differ.",
+        "- Energy holds for the host, the threads, and the size and form of requests of the study; others differ.",
     ]  # fmt: skip
     if study.get("confirmed") is False:
         lines.append("- **Not confirmed: on the test rows this model misses the floor.**")

@@ -15,7 +15,12 @@ def markdown(study: dict[str, Any]) -> str:
     """A table with intervals, the recommended row marked, and the verdict above it."""
     lines = [_cell(_study.verdict(study)), "", "| " + " | ".join(_HEADS) + " |", "|" + " --- |" * len(_HEADS)]
     lines += ["| " + " | ".join(_cell(text) for text in _row(study, trial)) + " |" for trial in _study.ranked(study)]
-    notes = [*_study.origin_lines(study), *(study.get("warnings") or [])]
+    asked = _study.asked_line(study)
+    notes = [
+        *([f"energy and latency: {asked}"] if asked else []),
+        *_study.origin_lines(study),
+        *(study.get("warnings") or []),
+    ]
     return "\n".join([*lines, "", *(f"- {_cell(line)}" for line in notes)]) + "\n"
 
 

@@ -25,7 +25,11 @@ def table(study: dict[str, Any]) -> Table:
 
     The recommended one carries a star and the word. Of those that miss the floor, the first `_MOST` are shown.
     """
-    result = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=False, header_style="dim")
+    asked = _study.asked_line(study)
+    result = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=False, header_style="dim", caption_justify="left",
+        caption=Text(_text.plain(asked and f"energy and latency: {asked}")), caption_style="dim",
+    )  # fmt: skip
     result.add_column("", width=1)
     result.add_column("candidate", min_width=16, ratio=1, overflow="fold")
     for name in (_text.plain(study.get("metric") or "quality"), "energy", "vs baseline", "latency\nsize", "to find"):
@@ -83,7 +87,9 @@ def _facts(study: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [("floor", _study.floor_line(study))]
     if chosen:
         held = chosen.get("test_quality")
-        facts.append(("energy", f"{_text.energy_line(chosen.get('energy_per_prediction'))}, a prediction"))
+        asked = _study.asked_line(study)
+        energy = f"{_text.energy_line(chosen.get('energy_per_prediction'))}, a prediction"
+        facts.append(("energy", f"{energy}; {asked}" if asked else energy))
         if held:
             value, interval = _text.quality(held)
             facts.append(("test rows", f"{study['metric']} {value} [{interval}]"))
