@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -178,7 +179,8 @@ def main() -> None:
         record = {
             "what": "CPU microseconds per request of one row; apart: the whole predict without the bare session's run",
             "date": time.strftime("%Y-%m-%d"), "cpu": cpu_model(), "python": platform.python_version(),
-            "packages": versions(), "calls": CALLS, "pairs": PAIRS, "interval": "95 % of the median",
+            "packages": versions(), "load_before": round(os.getloadavg()[0], 2),
+            "calls": CALLS, "pairs": PAIRS, "interval": "95 % of the median",
             "array": [one_array(features, folder) for features in (14, 64)],
             "tables": [table(*sizes, folder) for sizes in TABLES],
             "runtimes_whole_us": runtimes_us(folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ from trimwatt import input as inputs
 from trimwatt import metric
 from trimwatt import runtime as runtimes
 from trimwatt.errors import InputError
-from trimwatt.framework.onnx import lower
+from trimwatt.framework.onnx import adopt, lower
 from trimwatt.framework.prepare import columns_read
 from trimwatt.input.predict import describe
 from trimwatt.runtime import deployed
 from trimwatt.runtime._base import Session
+from trimwatt.runtime.verify import verify
 from trimwatt.scenario import Scenario
 from trimwatt.technique._base import apply
 from trimwatt.technique.classical import Linear, Tree
 from trimwatt.testing import samples
-from trimwatt.workload import Workload, count, take
+from trimwatt.workload import Split, Workload, count, take
 
 OLD = Path(__file__).parent / "data" / "named_inputs"
 RUNTIMES = ["onnxruntime", "openvino", "sklearn"]
@@ -155,6 +157,24 @@ def test_a_file_that_says_it_wrongly_is_refused(said: str, tmp_path: Path) -> No
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(InputError, match="export it again"):
         kind.open(artifact, Scenario())
+
+
+@pytest.mark.parametrize("made", [Linear(), Tree()], ids=["linear", "tree"])
+def test_a_delivered_model_can_be_given_again(made: Any, tmp_path: Path) -> None:
+    """As a model to start from: its words are coded as its own file says, whatever the order of the data's columns."""
+    work, kind = lower(apply(made, samples.people())), runtimes.get("onnxruntime")
+    wanted = kind.open(kind.export(work, tmp_path), work.scenario).scores(work.rows.test.x)
+
+    def turned(part: Split) -> Split:
+        assert isinstance(part.x, dict)
+        return Split(dict(reversed(part.x.items())), part.y)
+
+    data = replace(work.rows, train=turned(work.rows.train), val=turned(work.rows.val), test=turned(work.rows.test))
+    content = (tmp_path / "model.onnx").read_bytes()
+    given = adopt(replace(samples.people(), data=data, model=content, form="onnx"))
+    again = kind.open(kind.export(given, tmp_path), work.scenario)
+    np.testing.assert_allclose(again.scores(data.test.x), wanted, atol=1e-6)
+    assert verify(given, again, data.val.x) is None
 
 
 @pytest.mark.parametrize("name", ["text_and_numbers", "trees", "stored_dates", "numbers_openvino"])

@@ -158,7 +158,9 @@ class ColumnPrepare:
         if self.texts and self.one_hot:
             name = graph.add("Gather", name, graph.constant(range(len(self.numbers)), np.int64), axis=1)
         else:
-            fill = np.append(fill, np.full(len(self.texts), UNKNOWN, np.float32))
+            # a code is never missing: what would stand there only must not ask for a node of its own
+            never = np.nan if np.isnan(fill).all() else UNKNOWN
+            fill = np.append(fill, np.full(len(self.texts), never, np.float32))
         return _graph.standardized(graph, _graph.imputed(graph, name, fill), self.mean, self.inverse)
 
     def _hot_nodes(self, graph: _graph.Graph) -> str:
@@ -208,10 +210,36 @@ class StackPrepare:
             return self._own(rows)[INPUT].astype(self.dtype, copy=False)
 
     def to_onnx(self) -> bytes:
-        graph, shape = _graph.Graph("prepare"), ("n", len(self.numbers))
-        graph.add("Identity", INPUT, output="prepared")
-        inputs, outputs = ([_graph.value(name, self.entry, shape)] for name in (INPUT, "prepared"))
-        return bytes(graph.model(inputs, outputs, self.packer.tensors).SerializeToString())
+        return _alone(self.packer)
+
+
+@dataclass(frozen=True, eq=False)
+class PackPrepare:
+    """Named columns as one tensor, for a model whose own file says which columns it takes and how words are coded."""
+
+    tensor: Tensor
+    takes_requests: ClassVar[bool] = True
+
+    @cached_property
+    def packer(self) -> Packer:
+        """Makes the tensor."""
+        return Packer((self.tensor,))
+
+    def transform(self, rows: Any) -> Array:
+        """Rows in any form that a request has, as `(n, columns)`."""
+        return self.packer(rows)[self.tensor.name]
+
+    def to_onnx(self) -> bytes:
+        return _alone(self.packer)
+
+
+def _alone(packer: Packer) -> bytes:
+    """A graph that takes the one tensor of `packer` and gives it on, as `prepared`."""
+    (tensor,) = packer.tensors
+    graph, shape = _graph.Graph("prepare"), ("n", len(tensor.columns))
+    graph.add("Identity", tensor.name, output="prepared")
+    inputs, outputs = ([_graph.value(name, tensor.dtype, shape)] for name in (tensor.name, "prepared"))
+    return bytes(graph.model(inputs, outputs, packer.tensors).SerializeToString())
 
 
 def _matrix(rows: dict[str, Array], names: tuple[str, ...]) -> Array:

@@ -14,12 +14,15 @@ import numpy as np
 
 from trimwatt.errors import InputError
 from trimwatt.framework._array import ArrayPrepare
-from trimwatt.framework._columns import ColumnPrepare, StackPrepare
+from trimwatt.framework._columns import ColumnPrepare, PackPrepare, StackPrepare
 from trimwatt.framework._pixels import PixelScale
 from trimwatt.workload import Array, Data, Prepare
 
 Kind = Literal["scaled", "ordinal", "nchw"]
-__all__ = ["ArrayPrepare", "ColumnPrepare", "PixelScale", "StackPrepare", "columns_read", "fit_prepare", "keep_missing"]
+__all__ = [
+    "ArrayPrepare", "ColumnPrepare", "PackPrepare", "PixelScale", "StackPrepare", "columns_read", "fit_prepare",
+    "keep_missing",
+]  # fmt: skip
 
 
 def fit_prepare(data: Data, kind: Kind) -> Prepare:

@@ -24,9 +24,11 @@ _WORDS = {str, float, int, bool, type(None)}
 
 
 class Field(Protocol):
-    """column: the stored one that it is made of."""
+    """column: the stored one that it is made of. takes_numbers: whether an array of numbers goes in as it is, as
+    float32, but for infinite ones, which are missing."""
 
     column: str
+    takes_numbers: bool
 
     def cell(self, cell: Any) -> Any:
         """What one cell becomes; None where only its column tells."""
@@ -53,6 +55,8 @@ def of(name: str, dtype: str, codes: Mapping[str, int] | None, view: View | None
 class _Number:
     """Numbers as float32, NaN where they are missing or too large."""
 
+    takes_numbers = True
+
     def __init__(self, seen: Seen) -> None:
         self._seen, self.column = seen, seen.column
 
@@ -78,6 +82,8 @@ class _Number:
 class _Derived:
     """What only a look at the whole column gives: a part of a date, or text as models made here see it."""
 
+    takes_numbers = False
+
     def __init__(self, seen: Seen) -> None:
         self._seen, self.column = seen, seen.column
 
@@ -91,8 +97,10 @@ class _Derived:
 class _Code:
     """Words as the numbers of their categories."""
 
+    takes_numbers = False
+
     def __init__(self, seen: Seen, codes: Mapping[str, int]) -> None:
-        self._seen, self.column, self._codes = seen, seen.column, _Codes(codes)
+        self.column, self._codes = seen.column, _Codes({word: float(code) for word, code in codes.items()})
 
     def cell(self, cell: Any) -> Any:
         kind = cell.__class__
@@ -101,9 +109,9 @@ class _Code:
     def read(self, column: Any) -> Array:
         values = column.categories.tolist() if _is_categorical(column) else _words(column, self.column)
         try:
-            found = np.array([self._codes[value] for value in values], dtype=np.float32)
+            found = self._codes.of(values)
         except TypeError:  # lists and such, which are no words
-            found = np.array([self._codes[str(value)] for value in values], dtype=np.float32)
+            found = self._codes.of(list(map(str, values)))
         if not _is_categorical(column):
             return found
         absent = np.float32(self._codes[""])
@@ -120,10 +128,17 @@ def _words(column: Any, label: str) -> list[Any]:
     return column.tolist() if written else columns.words(columns.plain(column, label)).tolist()  # type: ignore[no-any-return]
 
 
-class _Codes(dict[Any, int]):
-    """The number of each word. What stands for a word is found too: with spaces around, or a number written so."""
+class _Codes(dict[Any, float]):
+    """The number of each word, a float as the tensor has it.
 
-    def __missing__(self, value: Any) -> int:
+    What stands for a word is found too: one with spaces around, a number that is written so.
+    """
+
+    def of(self, values: list[Any]) -> Array:
+        """The numbers of words, float32; raises TypeError where one cannot be a word."""
+        return np.fromiter(map(self.__getitem__, values), np.float32, len(values))
+
+    def __missing__(self, value: Any) -> float:
         if not isinstance(value, str):
             return self._of_object(value)
         word = value.strip()
@@ -131,7 +146,7 @@ class _Codes(dict[Any, int]):
             return self.get(word, UNKNOWN)
         return self.get("", UNKNOWN)
 
-    def _of_object(self, value: Any) -> int:
+    def _of_object(self, value: Any) -> float:
         if columns.is_missing(value):
             return self.get("", UNKNOWN)
         written = str(value).strip()
@@ -142,6 +157,8 @@ class _Codes(dict[Any, int]):
 
 class _Typed:
     """Numbers of another type than float32, or text as it is."""
+
+    takes_numbers = False
 
     def __init__(self, name: str, kind: Any) -> None:
         self.column, self._kind = name, kind

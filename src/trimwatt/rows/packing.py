@@ -124,8 +124,14 @@ class Packer:
     def _of_columns(self, found: list[Any]) -> dict[str, Array]:
         n, made = len(found[0]), {}
         for name, kind, part in self._layout:
-            out = np.empty((n, part.stop - part.start), dtype=kind)
-            for i, (field, column) in enumerate(zip(self._fields[part], found[part], strict=True)):
-                out[:, i] = field.read(column)
-            made[name] = out
+            made[name] = out = np.empty((n, part.stop - part.start), dtype=kind)
+            with np.errstate(over="ignore"):
+                for i, (field, column) in enumerate(zip(self._fields[part], found[part], strict=True)):
+                    out[:, i] = column if field.takes_numbers and _is_numbers(column) else field.read(column)
+            if kind == np.float32 and (lost := np.isinf(out)).any():
+                out[lost] = np.nan
         return made
+
+
+def _is_numbers(column: Any) -> bool:
+    return column.__class__ is np.ndarray and column.dtype.kind in "fiub"

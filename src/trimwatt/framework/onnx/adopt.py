@@ -11,7 +11,8 @@ import numpy as np
 from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph, classes, meaning
 from trimwatt.framework.onnx import _batch, _edit, _labels, run
-from trimwatt.framework.prepare import StackPrepare
+from trimwatt.framework.prepare import PackPrepare, StackPrepare
+from trimwatt.rows import packing
 from trimwatt.rows.columns import kind_of
 from trimwatt.rows.fields import typed
 from trimwatt.workload import Array, Data, Outputs, Prepare, Rows, Stored, Told, Workload, count, take
@@ -103,16 +104,28 @@ def _parsed(content: bytes) -> Any:
     return model
 
 
-def _matched(model: Any, data: Data) -> StackPrepare | None:
+def _matched(model: Any, data: Data) -> StackPrepare | PackPrepare | None:
     """Inputs checked against the rows and named as they are; the stacking of columns for a model that wants it."""
     inputs, rows = _edit.free_inputs(model), data.train.x
     if isinstance(rows, dict):
-        return _columns(model, inputs, rows)
+        return _packed(model, inputs, rows) or _columns(model, inputs, rows)
     if len(inputs) != 1:
         names = ", ".join(entry.name for entry in inputs)
         raise InputError(f"the model takes {len(inputs)} inputs ({names}), the rows are one array; give named columns")
     _check_array(inputs[0], rows)
     return None
+
+
+def _packed(model: Any, inputs: list[Any], rows: dict[str, Array]) -> PackPrepare | None:
+    """What packs the columns of a model that says itself which it takes, as those made here do."""
+    said = {entry.key: entry.value for entry in model.metadata_props}.get(packing.KEY)
+    if said is None or len(inputs) != 1:
+        return None
+    (tensor, *others) = packing.from_text(said)
+    missing = [column.name for column in tensor.columns if column.name not in rows]
+    if others or tensor.name != inputs[0].name or missing:
+        return None
+    return PackPrepare(tensor)
 
 
 def _columns(model: Any, inputs: list[Any], rows: dict[str, Array]) -> StackPrepare | None:
