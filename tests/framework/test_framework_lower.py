@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from trimwatt import framework
+from trimwatt import framework, metric
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import onnx as lowered
 from trimwatt.framework import sklearn
@@ -17,7 +17,7 @@ from trimwatt.runtime._base import disagreement
 from trimwatt.technique._base import Technique, apply
 from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
 from trimwatt.testing import samples
-from trimwatt.workload import Workload
+from trimwatt.workload import Data, Split, Workload
 
 _KINDS = [Linear(), Tree(), Forest(trees=8), Boosted(rounds=8), Neighbours(), Mlp(hidden=(16,), epochs=30)]
 _JOBS = {"digits": samples.digits, "people": samples.people, "incomes": samples.incomes}
@@ -117,6 +117,33 @@ def _given() -> dict[str, tuple[Any, Workload]]:
 def test_estimators_that_users_bring_answer_alike(name: str) -> None:
     model, work = _given()[name]
     assert _same(sklearn.adopt(replace(work, model=model))) is None
+
+
+@pytest.mark.parametrize("classify", [True, False])
+@pytest.mark.parametrize("dtype", ["bool", "float32"])
+def test_boosted_trees_are_exported_though_onnx_refuses_the_booleans_of_skl2onnx(dtype: str, classify: bool) -> None:
+    """Once the plain conversion works, what works around it can go."""
+    import skl2onnx
+    from onnx import helper
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler
+
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(300, 5)) > 0).astype(dtype)
+    y = (x[:, 0] != x[:, 1]).astype(np.int64)
+    split = Split(x, y if classify else y + 0.5)
+    data = Data(split, split, split, classes=(False, True) if classify else None)
+    kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+    model = make_pipeline(MinMaxScaler(), kind(max_iter=5)).fit(x, split.y)
+    with pytest.raises(ValueError, match="Unable to create node 'TreeEnsemble"):
+        skl2onnx.convert_sklearn(model, initial_types=[("x", FloatTensorType([None, 5]))])
+    make, task = helper.make_attribute, "classification" if classify else "regression"
+    for given in (model, model[-1]):
+        work = Workload(data, task, metric.get("accuracy" if classify else "r2"), given)  # type: ignore[arg-type]
+        assert _same(sklearn.adopt(work)) is None
+    assert helper.make_attribute is make
 
 
 def test_a_converter_that_is_silently_wrong_is_caught() -> None:

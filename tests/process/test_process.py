@@ -101,3 +101,15 @@ def test_killing_the_parent_ends_every_child(tmp_path: Path) -> None:
     while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(psutil.pid_exists, pids))
+
+
+def test_workers_share_what_was_imported_and_keep_what_they_freed() -> None:
+    """Else a fork that collects garbage copies all that was imported, and training takes its memory anew each step."""
+    forks = ForkServer(["numpy", "sklearn.ensemble"])
+    try:
+        with Child("handlers_for_test:faults", server=forks) as child:
+            assert child.call("collect", 60) < 1000
+            child.call("train", 60)
+            assert child.call("train", 60) < 1000
+    finally:
+        forks.close()

@@ -165,7 +165,7 @@ class Engine:
                 self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
                 return
             candidate = costing.costed(self, space.adapted(queue.pop(0)), space.core)
-            self._waiting = len(queue)
+            self._waiting = len(queue) + len(space.searches.left)
             trial = self._stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
             self.event("trial", trial=trial.to_dict(), n=len(self.trials), left=len(queue))
