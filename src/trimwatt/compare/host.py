@@ -101,7 +101,11 @@ def serve(artifact: Artifact, scenario: Scenario, rows: Rows) -> Callable[[tuple
     """
     from trimwatt import runtime
 
-    session: Session = runtime.get(artifact.runtime).open(artifact, scenario)
+    return answering(runtime.get(artifact.runtime).open(artifact, scenario), scenario, rows)
+
+
+def answering(session: Session, scenario: Scenario, rows: Rows) -> Callable[[tuple[Any, ...]], Any]:
+    """What answers such messages by a session that is open; its blocks ask with `rows`."""
     requests = cut(rows, scenario)
     endless = cycle(requests)
 
