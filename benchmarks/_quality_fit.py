@@ -154,22 +154,8 @@ class _Artifact:
     """An artifact under the names that scikit-learn gives its answers."""
 
     def __init__(self, opened: Any) -> None:
-        self.opened, self.classes_ = opened, opened.manifest["classes"]
-
-    def predict(self, rows: pd.DataFrame) -> Any:
-        return self.opened.predict(readable(self.opened, rows))
-
-    def predict_proba(self, rows: pd.DataFrame) -> Any:
-        return self.opened.probabilities(readable(self.opened, rows))
-
-
-def readable(opened: Any, rows: Any) -> Any:
-    """Rows as the artifact takes them: those with dates go through what `trimwatt predict` does with a file."""
-    from trimwatt.input.predict import rows_for_prediction
-
-    about = opened.manifest["input"]
-    made = any("parts" in how for how in about.get("derive", {}).values())
-    return rows_for_prediction(rows, about) if made else rows
+        self.predict, self.predict_proba = opened.predict, opened.probabilities
+        self.classes_ = opened.manifest["classes"]
 
 
 CONTESTANTS: dict[str, Callable[[Path, Path, Task], Answer]] = {

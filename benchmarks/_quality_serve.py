@@ -38,18 +38,16 @@ def requests_of(frame: Any, form: str) -> list[Any]:
 
 
 def trimwatt(fold: Path, run: Path, task: SimpleNamespace, form: str) -> tuple[Call, list[Any]]:
-    """The artifact as Study.recommended gives it; what must be made of dates first is part of the request."""
-    import _quality_fit as fit
+    """The artifact as Study.recommended gives it."""
     import pandas as pd
 
     from trimwatt.runtime import deployed
 
     model = deployed.load(run / "study" / "artifact").open()
     frame = pd.read_csv(fold / "judged.csv")
-    if form == "bare":
-        return _bare(model, [fit.readable(model, row) for row in requests_of(frame, "frame")])
-    dates = fit.readable(model, frame) is not frame
-    return (lambda row: model.predict(fit.readable(model, row))) if dates else model.predict, requests_of(frame, form)
+    if form != "bare":
+        return model.predict, requests_of(frame, form)
+    return _bare(model, requests_of(frame, "frame"))
 
 
 def _bare(model: Any, rows: list[Any]) -> tuple[Call, list[Any]]:

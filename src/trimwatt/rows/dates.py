@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,3 +120,18 @@ def part(times: Array, name: str) -> Array:
         "hours": lambda: (times - days).astype("timedelta64[s]").astype(np.int64) / 3600,
     }[name]()
     return np.where(np.isnat(times), np.nan, whole.astype(np.float64))
+
+
+@lru_cache(4096)
+def moment(cell: str, order: str) -> datetime:
+    """One cell as `parse` reads it; raises ValueError where it is missing or no date in `order`."""
+    return datetime.fromisoformat(_iso(cell, order))
+
+
+def part_of(moment: datetime, name: str) -> float:
+    """One of PARTS of a single moment, as `part` gives it."""
+    if name == "weekday":
+        return float(moment.weekday())
+    if name == "hours":
+        return (3600 * moment.hour + 60 * moment.minute + moment.second) / 3600
+    return float(getattr(moment, name))

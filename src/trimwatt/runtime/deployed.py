@@ -24,6 +24,7 @@ from trimwatt._printable import one_line as printable
 from trimwatt.errors import InputError, MissingExtra, TrimwattError
 from trimwatt.rows import described as stored_rows
 from trimwatt.rows import requests
+from trimwatt.rows.derived import Derived
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.runtime._manifest import MANIFEST as MANIFEST
 from trimwatt.runtime._manifest import SCHEMA
@@ -156,6 +157,8 @@ class Deployed:
         self._session: Session | None = None
         described = manifest["input"]
         self._one = None if described["named"] else (np.dtype(described["dtype"]), tuple(described["shape"]))
+        dated = described["named"] and any("parts" in how for how in described.get("derive", {}).values())
+        self._derived = Derived(described) if dated else None
 
     @property
     def artifact(self) -> Artifact:
@@ -172,8 +175,8 @@ class Deployed:
         """Labels (classification) or values (regression), (n,).
 
         rows: an array (n, ...) as the training rows were stored; or named columns: a dict of (n,) arrays, lists or
-        single cells, a DataFrame, one row of it (a Series), or a list of rows as dicts. Raises InputError for rows that
-        do not fit the manifest.
+        single cells, a DataFrame, one row of it (a Series), or a list of rows as dicts; dates as they were in the
+        training rows. Raises InputError for rows that do not fit the manifest.
         """
         return self._ask("predict", rows)
 
@@ -188,8 +191,6 @@ class Deployed:
         try:
             given = self._rows(session, rows)
             answer: Array = np.asarray(getattr(session, what)(given))
-        except InputError as error:
-            raise InputError(f"{error}{_derived(rows, self.manifest['input'])}") from error
         except TrimwattError:
             raise
         except Exception as error:  # what a runtime or an estimator raises, whatever its type
@@ -212,6 +213,7 @@ class Deployed:
         if not described["named"]:
             is_as_stored = rows.__class__ is np.ndarray and (rows.dtype, rows.shape[1:]) == self._one
             return rows if is_as_stored else _array(rows, described)
+        rows = rows if self._derived is None else self._derived(rows)
         if getattr(session, "takes_requests", False):
             return rows
         names = [column["name"] for column in described["columns"]]
@@ -229,17 +231,6 @@ def _columns(rows: Any, described: dict[str, Any]) -> Rows:
     if missing:
         raise InputError(f"column {missing[0]!r}, which the artifact takes, is missing; give {', '.join(names)}")
     return {c["name"]: _column(rows[c["name"]], c["name"], c["dtype"]) for c in columns}
-
-
-def _derived(rows: Any, described: dict[str, Any]) -> str:
-    """What to say of a column that is missing since it is made of another."""
-    first = rows[0] if isinstance(rows, list | tuple) and rows else rows
-    names = set(map(str, first.keys())) if hasattr(first, "keys") else set()
-    for label, how in described.get("derive", {}).items():
-        missing = next((name for name in how.get("parts", ()) if name not in names), None)
-        if missing is not None and label in names:
-            return f"; {missing!r} is made of {label!r}, which `trimwatt predict` does"
-    return ""
 
 
 def _column(values: Any, name: str, dtype: str) -> Array:
