@@ -48,6 +48,7 @@ class Trial:
 
     on_front: not dominated, that is beaten on both cost and quality by another candidate, in 95 % of resamples of rows
     and ratios; dominated: in which share of them it was. rank: by cost, {"value", "low", "high"}, 1 is the cheapest.
+    quality: on validation rows, or out of fold; train_quality: on a sample of the rows that it has learned from.
     floor_margin: what the validation rows can resolve, in the metric's unit. withheld: it would be proven to meet the
     floor, or meet it by its estimate, if no judged row were tied to training rows. cost: energy of its own steps and
     its ancestors', the teacher's included. latency_s: {"p50", "p95"} in seconds. started, finished: ISO 8601 in UTC.
@@ -72,6 +73,7 @@ class Trial:
     dominated: float | None = None
     rank: dict[str, int] | None = None
     quality: Quality | None = None
+    train_quality: Quality | None = None
     test_quality: Quality | None = None
     energy_per_prediction: Energy | None = None
     cpu_s_per_prediction: float | None = None
@@ -90,7 +92,7 @@ class Trial:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Trial:
         nested: dict[str, type[Any]] = {
-            "quality": Quality, "test_quality": Quality, "ratio_to_baseline": Ratio,
+            "quality": Quality, "train_quality": Quality, "test_quality": Quality, "ratio_to_baseline": Ratio,
             "energy_per_prediction": Energy, "cost": Energy,
         }  # fmt: skip
         values = {k: nested[k](**v) if k in nested and v is not None else v for k, v in data.items()}

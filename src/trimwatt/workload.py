@@ -69,6 +69,27 @@ def take(rows: Rows, index: Array | slice) -> Rows:
     return {name: column[index] for name, column in rows.items()} if isinstance(rows, dict) else rows[index]
 
 
+def joined(first: Rows, second: Rows) -> Rows:
+    """The rows of both, in the same form; raises InputError where they have different ones."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        made = {name: _column_joined(column, second[name]) for name, column in first.items()}
+        return Stored(made, first.labels, first.library) if isinstance(first, Stored) else made
+    if isinstance(first, dict) or isinstance(second, dict):
+        raise InputError("rows that go together have one form: named columns, or one array")
+    whole: Array = _column_joined(first, second)
+    return whole
+
+
+def _column_joined(first: Any, second: Any) -> Any:
+    if isinstance(first, np.ma.MaskedArray) or isinstance(second, np.ma.MaskedArray):
+        return np.ma.concatenate([first, second])  # type: ignore[no-untyped-call]
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.concatenate([first, second])
+    import pandas as pd
+
+    return pd.concat([pd.Series(first), pd.Series(second)], ignore_index=True).array
+
+
 def requests(n: int, size: int) -> Iterator[Array]:
     """Row numbers of requests of `size` rows each, in order; the last one is filled up with the first rows."""
     return (np.arange(start, start + size) % n for start in range(0, n, size))
@@ -99,6 +120,12 @@ class Split:
     def take(self, index: Array | slice) -> Split:
         ties = {name: label if label is None else label[index] for name, label in self.ties.items()}
         return Split(take(self.x, index), self.y[index], **ties)
+
+    def joined(self, other: Split) -> Split:
+        """The rows of both; what keeps rows together is known of them where it is known of both."""
+        pairs = {name: (label, other.ties[name]) for name, label in self.ties.items()}
+        ties = {n: None if a is None or b is None else np.concatenate([a, b]) for n, (a, b) in pairs.items()}
+        return Split(joined(self.x, other.x), np.concatenate([self.y, other.y]), **ties)
 
     def sample(self, most: int, seed: int) -> Split:
         """At most so many rows, drawn by lot: stored rows often come class by class."""
@@ -169,6 +196,7 @@ class Data:
     came in (DataFrame, array, tensor, dict of columns), without target, split and group. None for files, whose rows are
     the only ones there are, and in any process but the one that loaded the data.
     split_by: "source" where the data named their splits, "us" where rows that came as one were parted here.
+    val_by: the same of the validation rows alone: "us" where they were parted from the training rows here.
     independence: how far the judged rows are independent of the training rows.
     channels_first: whether pictures are (n, channels, h, w); None to go by their shape.
     """
@@ -185,6 +213,7 @@ class Data:
     unlabelled: Rows | None = None
     original: Callable[[str, Array | slice], Any] | None = field(default=None, repr=False)
     split_by: Literal["source", "us"] = "source"
+    val_by: Literal["source", "us"] = "source"
     independence: Independence = field(default_factory=Independence)
     channels_first: bool | None = None
 

@@ -125,7 +125,7 @@ def test_the_markdown_table_keeps_its_columns_whatever_names_hold() -> None:
     study = samples.hostile()
     study["trials"][0]["name"] = "a | b\nc"
     lines = [line for line in tables.markdown(study).splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {9}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {11}
     assert len(lines) == 2 + 13
     assert "<script" not in "\n".join(lines).replace("\\<", "")
 

@@ -90,7 +90,8 @@ def _trial(name: str, ratio: float, **changed: Any) -> Trial:
 
 
 def _found(chosen: Trial, **changed: Any) -> Found:
-    return Found(_trial("base", 1.0), 0.89, chosen, **changed)
+    base = _trial("base", 1.0)
+    return Found(base, base, 0.89, chosen, **changed)
 
 
 def test_the_verdict_says_why_and_what_to_do() -> None:
@@ -121,7 +122,7 @@ def test_strict_says_what_meets_the_floor_by_its_estimate_alone(
 ) -> None:
     poor, small = replace(_trial("base", 1.0), meets_floor=False, floor_test="failed"), _trial("small", 0.1)
     monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: None)
-    found, options = Found(poor, 0.89), Options(strict=True)
+    found, options = Found(poor, poor, 0.89), Options(strict=True)
     settle.decide(_engine([poor, small], ties, options), found)
     said = verdict.sentence(found, options, recommend.PayBack(None, None), ties)
     assert summary.exit_code(found, options, [poor, small]) == 4 and found.independent is not ties.withheld
@@ -137,7 +138,7 @@ def test_strict_says_what_meets_the_floor_by_its_estimate_alone(
 def test_nothing_that_meets_the_floor_still_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     poor = replace(_trial("base", 1.0), meets_floor=False, floor_test="failed")
     monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: None)
-    found, options = Found(poor, 0.89), Options(strict=True)
+    found, options = Found(poor, poor, 0.89), Options(strict=True)
     settle.decide(_engine([poor], SEEN, options), found)
     assert summary.exit_code(found, options, [poor]) == 1 and not found.independent
 
@@ -215,7 +216,9 @@ def test_strict_keeps_the_baseline_where_nothing_can_be_proven(monkeypatch: pyte
     baseline = _trial("base", 1.0)
     asked: list[list[Trial]] = []
     monkeypatch.setattr(settle, "_decide", lambda engine, found, pool: asked.append(pool))
-    settle.decide(_engine([baseline, _trial("small", 0.1)], SEEN, Options(strict=True)), Found(baseline, 0.89))
+    settle.decide(
+        _engine([baseline, _trial("small", 0.1)], SEEN, Options(strict=True)), Found(baseline, baseline, 0.89)
+    )
     assert asked == [[baseline]]
 
 

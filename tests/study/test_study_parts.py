@@ -106,7 +106,7 @@ def test_beside_a_choice_that_needs_trust_the_cheapest_that_does_not_is_named() 
     assert recommend.cheapest_as_data([objects, base], objects, "base") is None
     assert recommend.cheapest_as_data([objects, near], near, "base") is None
     assert recommend.cheapest_as_data([objects, near], objects, "a") is None
-    found = Found(base, 0.9, recommended=objects, as_data=near)
+    found = Found(base, base, 0.9, recommended=objects, as_data=near)
     said = verdict.sentence(found, Options(), recommend.PayBack(None, None), Independence())
     assert (
         "opens for you here, or with --trust; the cheapest that opens anywhere without trust is b (0.300 times" in said
@@ -140,10 +140,12 @@ def test_what_is_not_known_is_not_said_to_be_never() -> None:
     base = _trial("base", 1.0)
     chosen = replace(_trial("c", 0.5, joules=0.5), cost=None)
     pay = recommend.pay_back(base, chosen, None)
-    said = verdict.sentence(Found(base, 0.9, chosen), Options(), pay, None)
+    said = verdict.sentence(Found(base, base, 0.9, chosen), Options(), pay, None)
     assert "is unknown" in said and "never" not in said
     dearer = replace(_trial("x", 1.3, joules=1.3), ratio_to_baseline=Ratio(1.3, 1.2, 1.4, 20, "more", "cpu_seconds"))
-    told = verdict.sentence(Found(base, 0.9, dearer), Options(), recommend.pay_back(base, dearer, base.cost), None)
+    told = verdict.sentence(
+        Found(base, base, 0.9, dearer), Options(), recommend.pay_back(base, dearer, base.cost), None
+    )
     assert "times less" not in told and "never pays back" in told
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from trimwatt import metric
 from trimwatt.study import rivalry
+from trimwatt.study.validation import on_one_split
 from trimwatt.trial import Quality, Ratio, Trial
 from trimwatt.workload import Array, Data, Split, Workload
 
@@ -22,16 +23,17 @@ def _trial(name: str, ratio: float, wide: float, accuracy: float) -> Trial:
     )  # fmt: skip
 
 
-def _engine(trials: list[Trial], wrong: dict[str, int], keep: bool = True) -> Any:
-    """Answers with the first so many rows wrong."""
+def _engine(trials: list[Trial], wrong: dict[str, int], keep: bool = True, **few: int) -> Any:
+    """Answers with the first so many rows wrong. few: how many rows a trial has answered, where not all."""
     truth = np.zeros(ROWS, dtype=np.int64)
     none = Split(np.zeros((ROWS, 1)), truth)
     workload = Workload(Data(none, none, none, classes=("a", "b")), metric=metric.get("accuracy"))
 
-    def answered(trial: Trial) -> Array | None:
-        return (np.arange(ROWS) < wrong[trial.id]).astype(np.int64) if keep else None
+    def answered(trial: str) -> Array | None:
+        return (np.arange(ROWS) < wrong[trial]).astype(np.int64)[: few.get(trial, ROWS)] if keep else None
 
-    return SimpleNamespace(trials=trials, workload=workload, answered=answered)
+    judging = SimpleNamespace(answered=answered, validation=on_one_split(workload.rows))
+    return SimpleNamespace(trials=trials, workload=workload, judging=judging)
 
 
 def test_only_what_is_beaten_in_nearly_all_resamples_leaves_the_front() -> None:
@@ -45,6 +47,15 @@ def test_only_what_is_beaten_in_nearly_all_resamples_leaves_the_front() -> None:
     # the same answers at a cost that cannot be told apart: neither is beaten for certain
     assert placed["cheap"].on_front and placed["close"].on_front
     assert placed["close"].dominated is not None and 0.2 < placed["close"].dominated < 0.95
+
+
+def test_one_that_was_given_up_early_is_held_to_the_others_on_the_rows_it_answered() -> None:
+    cheap, lost = _trial("cheap", 0.2, 1.02, 0.95), _trial("lost", 0.6, 1.02, 0.5)
+    engine = _engine([cheap, lost], {"cheap": 2, "lost": 40}, lost=80)
+    placed = {t.id: t for t in rivalry.placed(engine)}
+    alone = rivalry.placed(_engine([cheap], {"cheap": 2}))[0]
+    assert placed["lost"].dominated is not None and placed["lost"].dominated > 0.99 and not placed["lost"].on_front
+    assert placed["cheap"].dominated == alone.dominated
 
 
 def test_ranks_say_how_sure_they_are() -> None:

@@ -87,8 +87,13 @@ def test_the_study_names_what_it_found(study: dict[str, Any]) -> None:
     assert baseline["runtime"] == "sklearn" and baseline["ratio_to_baseline"]["value"] == 1
     assert chosen["ratio_to_baseline"]["high"] < 1 and chosen["ratio_to_baseline"]["pairs"] >= 20
     assert baseline["test_quality"]["rows"] == chosen["test_quality"]["rows"] == study["data"]["rows"]["test"]
-    assert study["floor"]["value"] == pytest.approx(baseline["quality"]["value"] - 0.01)
-    assert all(t["quality"]["value"] >= study["floor"]["value"] for t in trials.values() if t["meets_floor"])
+    reference = trials[study["reference"]]
+    assert study["floor"]["value"] == pytest.approx(reference["quality"]["value"] - 0.01)
+    assert reference["test_quality"]["rows"] == baseline["test_quality"]["rows"]
+    whole = study["validation"]["rows"]
+    judged = [t for t in trials.values() if t["meets_floor"] and t["quality"]["rows"] == whole]
+    assert all(t["quality"]["value"] >= study["floor"]["value"] for t in judged)
+    assert study["validation"]["folds"] == 5 and whole == study["data"]["rows"]["train"] + study["data"]["rows"]["val"]
     assert len({trial["family"] for trial in study["trials"] if trial["status"] == "done"}) >= 4
 
 

@@ -29,6 +29,7 @@ _SOURCE = typer.Argument(
 _OUTPUTS = "What the MODEL answers with, where rows cannot tell: logits, probabilities or values."
 _CLASSES = "File that names the class of each output of the MODEL: one per line, or JSON."
 _BASELINE = "What to compare with where no model is given: a technique such as forest or linear."
+_REFERENCE = "Whose quality sets the floor: best, the strongest model found, or baseline."
 _TECHNIQUES = "all, or some of runtime, inputs, prune, quantize, classical, train, architecture."
 _METRIC = "accuracy, f1, auc, mae, rmse, r2, mase or package.module:callable."
 
@@ -47,7 +48,7 @@ def optimize(
     train: Annotated[bool, _given("The MODEL comes untrained: train it first.", "--train")] = False,
     metric: Annotated[str | None, _held(_METRIC)] = None,
     positive: Annotated[str | None, _held("Positive class of f1 and auc; the rarer one unless named.")] = None,
-    max_drop: Annotated[float, _held("What may be lost against the baseline; a share of it for errors.")] = 0.01,
+    max_drop: Annotated[float, _held("What may be lost against the reference; a share of it for errors.")] = 0.01,
     floor: Annotated[float | None, _held("Least acceptable quality, instead of --max-drop.")] = None,
     strict: Annotated[bool, _held("Take only what is proven to keep the floor.", "--strict")] = False,
     bold: Annotated[bool, _held("Take the cheapest that keeps it by its estimate.", "--bold")] = False,
@@ -60,6 +61,8 @@ def optimize(
     budget: Annotated[str, _search("Time or energy for the whole search: 20min, 10kJ, 5Wh.")] = "10min",
     baseline: Annotated[str | None, _search(_BASELINE)] = None,
     techniques: Annotated[str, _search(_TECHNIQUES)] = "all",
+    reference: Annotated[str, _search(_REFERENCE)] = "best",
+    refit: Annotated[str, _search("What is handed over is fitted on: train+val, or all, test rows too.")] = "train+val",
     seed: Annotated[int, _search("Of splits, training and pairing.")] = 0,
     output: Annotated[Path | None, _output("Folder; ./trimwatt-<data> unless given.", "-o", "--output")] = None,
     resume: Annotated[bool, _output("Go on with the study in that folder.", "--resume")] = False,
@@ -87,7 +90,8 @@ def optimize(
         "budget": budget, "batch_size": batch_size, "threads": threads,
         "request": request and _one_of("--request", request, ("array", "dict", "frame")),
         "baseline": baseline, "techniques": techniques, "seed": seed, "output": output, "resume": resume,
-        "force": force, "strict": strict, "bold": bold, "train": train,
+        "force": force, "reference": _one_of("--reference", reference, ("best", "baseline")),
+        "refit": _one_of("--refit", refit, ("train+val", "all")), "strict": strict, "bold": bold, "train": train,
         "outputs": outputs and _one_of("--outputs", outputs, ("logits", "probabilities", "values")), "classes": classes,
     }  # fmt: skip
     _study.run("optimize", arguments, as_json=json)

@@ -70,6 +70,7 @@ def _parted(
         unlabelled=source.unlabelled,
         original=_original(source, places),
         split_by="us" if len(parts) == 1 else "source",
+        val_by="us" if places["val"][0] == places["train"][0] else "source",
         # what was turned has its channels last, whatever its shape
         channels_first=False if "layout" in source.derive else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from trimwatt.independence.groups import LEAST_GROUPS
 from trimwatt.independence.ties import cut
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.split import Places
-from trimwatt.workload import Array, Data, Independence, Rows, count, plain
+from trimwatt.workload import Array, Data, Independence, count, joined, plain
 
 _PARTS = {"train": TRAIN, "val": VAL, "test": TEST, "all": UNSPLIT}
 _WORTH_TELLING = 0.01
@@ -25,21 +26,13 @@ def stack(source: Source, targets: Mapping[str, Array], classified: bool) -> Tab
     parts = list(source.parts.values())
     where = [UNSPLIT if len(parts) == 1 else _PARTS[name] for name in source.parts]
     return Table(
-        x=_stacked([plain(part.x, source.view) for part in parts]),
+        x=functools.reduce(joined, [plain(part.x, source.view) for part in parts]),
         y=np.concatenate(list(targets.values())),
         classified=classified,
         image=source.kind == "image",
         keys={name: np.concatenate([part.keys[name] for part in parts]) for name in parts[0].keys},
         part=np.repeat(where, [count(part.x) for part in parts]),
     )
-
-
-def _stacked(rows: list[Rows]) -> Rows:
-    if len(rows) == 1:
-        return rows[0]
-    if isinstance(rows[0], dict):
-        return {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}  # type: ignore[index]
-    return np.concatenate(rows)  # type: ignore[arg-type]
 
 
 def find_ties(table: Table, parts: Mapping[str, Part], options: Options) -> list[Tie]:

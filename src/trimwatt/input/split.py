@@ -16,6 +16,7 @@ NAMES = ("train", "val", "test")
 SHARES = (0.6, 0.2, 0.2)
 # of many rows these resolve what a confirmation, or a proof, must tell: about half a point, and a third of one
 _CONFIRMS, _CONFIRMS_SHARE, _MOST_TEST, _MOST_VAL = 400, 0.1, 10_000, 20_000
+_SEEN = 3
 LEAST_ROWS = 50
 LEAST_JUDGED = 10
 _VAL_OF_TRAIN = 0.2
@@ -41,15 +42,20 @@ def complete(
     names = set(parts)
     if names in ({"all"}, {"train"}):
         name = names.pop()
-        cut, places = _cut(parts[name], targets[name], NAMES, shares_of(rows), stratified, seed)
+        cut, places = _cut(parts[name], targets[name], NAMES, shares_of(targets[name], stratified), stratified, seed)
         return cut, [], {split: (name, rows) for split, rows in places.items()}
     return _mended(parts, targets, stratified, seed, val_from)
 
 
-def shares_of(rows: int) -> tuple[float, float, float]:
-    """How so many rows are parted: no more of them for validation and test than proof and confirmation need."""
-    test = min(SHARES[2] * rows, max(_CONFIRMS, _CONFIRMS_SHARE * rows), _MOST_TEST) / rows
-    val = min(SHARES[1], _MOST_VAL / rows)
+def shares_of(y: Array, stratified: bool) -> tuple[float, float, float]:
+    """How rows with these targets are parted: no more for validation and test than proof and confirmation need.
+
+    Of a class that is rare enough rows stay in each part to see it missed.
+    """
+    rows, rare = len(y), np.bincount(y) if stratified else np.empty(0)
+    least = min(rare[rare >= _SEEN / SHARES[2]], default=np.inf)
+    test = min(SHARES[2], max(_CONFIRMS / rows, _CONFIRMS_SHARE, _SEEN / least), max(_MOST_TEST / rows, _SEEN / least))
+    val = min(SHARES[1], max(_MOST_VAL / rows, _SEEN / least))
     return 1 - val - test, val, test
 
 

@@ -74,8 +74,8 @@ def _against(study: Study, trial: dict[str, Any]) -> str:
 def _quality_tile(study: Study, trial: dict[str, Any]) -> dict[str, str]:
     value = trial.get("test_quality") or trial.get("quality")
     figure, interval = _text.quality(value)
-    kind, grade = "test" if trial.get("test_quality") else "validation", _text.grade(trial)
-    notes = [f"{value['rows']:,} {kind} rows"] if value else []
+    kind, grade = "test rows" if trial.get("test_quality") else _study.judged_on(study), _text.grade(trial)
+    notes = [f"{value['rows']:,} {kind}"] if value else []
     notes += [f"floor: {grade}"] if grade else []
     return {"name": str(study.get("metric")), "figure": figure, "interval": interval, "note": ", ".join(notes),
             "origin": ""}  # fmt: skip

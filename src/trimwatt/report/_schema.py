@@ -45,7 +45,8 @@ _STUDY = object_of(
     {"schema": text}, task=text, metric=text, scenario=object_of(batch_size=number, threads=number, request=text),
     floor=object_of(kind=text, value=number, max_drop=number), budget=object_of(amount=number, unit=text),
     data=object_of(name=text, rows=every(number), classes=list_of(anything)), host=_host,
-    meter=object_of(name=text, origin=text), self_test=_self_test, baseline=text, recommended=text, safest=text,
-    boldest=text, confirmed=flag, verdict=text, trials=list_of(_trial), ledger=list_of(_entry), total=_energy,
+    meter=object_of(name=text, origin=text), self_test=_self_test, baseline=text, reference=text,
+    recommended=text, safest=text,    boldest=text, confirmed=flag, refit=text, validation=every(number), verdict=text,
+    trials=list_of(_trial), ledger=list_of(_entry), total=_energy,
     duration_s=number, payback=every(number), untried=list_of(text), warnings=list_of(text),
 )  # fmt: skip

@@ -54,19 +54,37 @@ def cost_of(study: Study, trial: Row) -> float | None:
     return own["joules"] if own else None
 
 
+ROLES = ("recommended", "reference", "baseline")
+
+
 def marks(study: Study, trial: Row) -> list[str]:
-    """Which of "recommended" and "baseline" a trial is."""
-    return [role for role in ("recommended", "baseline") if trial["id"] == study.get(role)]
+    """Which of "recommended", "reference" (where that is not the baseline) and "baseline" a trial is."""
+    own = study.get("reference") != study.get("baseline")
+    return [role for role in ROLES if trial["id"] == study.get(role) and (own or role != "reference")]
+
+
+def judged_on(study: Study) -> str:
+    """What the quality of candidates was told on, in words."""
+    folds = (study.get("validation") or {}).get("folds")
+    return f"rows judged out of fold, in {folds} folds" if folds else "validation rows"
+
+
+def qualities(study: Study, trial: Row) -> list[tuple[str, Row]]:
+    """How well a trial did on the rows that it learned from, those it was chosen by and test rows: (where, quality)."""
+    known = (
+        ("training rows", "train_quality"), (judged_on(study), "quality"), ("test rows, asked once", "test_quality")
+    )  # fmt: skip
+    return [(where, trial[name]) for where, name in known if trial.get(name)]
 
 
 def ranked(study: Study) -> list[Row]:
-    """Recommended, baseline, then those that keep the floor, those below, and what was not measured; cheapest first."""
+    """Those with a role, then those that keep the floor, those below, and what was not measured; cheapest first."""
 
     def place(trial: Row) -> tuple[int, float]:
         known = cost_of(study, trial) or float("inf")
         if roles := marks(study, trial):
-            return ("recommended", "baseline").index(roles[0]), known
-        return 4 if trial["status"] != "done" else 2 if trial.get("meets_floor") else 3, known
+            return ROLES.index(roles[0]), known
+        return 5 if trial["status"] != "done" else 3 if trial.get("meets_floor") else 4, known
 
     return sorted(trials(study), key=place)
 

@@ -48,14 +48,11 @@ def _more(count: int) -> str:
 
 def _quality(study: dict[str, Any], trial: dict[str, Any]) -> str:
     lines = ["## Quality", ""]
-    for name, what in (
-        ("test_quality", "test rows, asked once at the end"),
-        ("quality", "validation rows, which chose"),
-    ):
-        value = trial.get(name)
-        if value:
-            figure, interval = _text.quality(value)
-            lines.append(f"- {text(value['metric'])} {figure} [{interval}] on {value['rows']:,} {what}")
+    for where, value in reversed(_study.qualities(study, trial)):
+        figure, interval = _text.quality(value)
+        lines.append(f"- {text(value['metric'])} {figure} [{interval}] on {value['rows']:,} {where}")
+    if study.get("refit") == "all":
+        lines.append("- fitted again after confirmation, with the test rows: these figures are of the model before")
     grade = _text.grade(trial)
     lines.append(f"- floor: {text(_study.floor_line(study))}" + (f"; {grade}" if grade else ""))
     return "\n".join(lines)

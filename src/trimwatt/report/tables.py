@@ -8,7 +8,10 @@ from typing import Any
 
 from trimwatt.report import _study, _text
 
-_HEADS = ("candidate", "quality", "energy a prediction", "against baseline", "latency", "size", "to find", "floor")
+_HEADS = (
+    "candidate", "quality", "on training rows", "on test rows", "energy a prediction", "against baseline", "latency",
+    "size", "to find", "floor",
+)  # fmt: skip
 
 
 def markdown(study: dict[str, Any]) -> str:
@@ -30,7 +33,7 @@ def _row(study: dict[str, Any], trial: dict[str, Any]) -> list[str]:
     if trial["status"] != "done":
         return [name, f"{trial['status']}: {trial.get('reason') or 'no reason given'}", *[""] * (len(_HEADS) - 2)]
     pairs = (
-        _text.quality(trial.get("quality")),
+        *(_text.quality(trial.get(name)) for name in ("quality", "train_quality", "test_quality")),
         _text.energy(trial.get("energy_per_prediction")),
         ("1", "") if "baseline" in roles else _text.ratio(trial.get("ratio_to_baseline")),
     )
@@ -75,7 +78,8 @@ def flat(trial: dict[str, Any]) -> dict[str, Any]:
     row["recipe"] = " > ".join(str(step.get("technique")) for step in trial.get("recipe") or [])
     row |= {name: trial.get(name) for name in ("meets_floor", "floor_test", "on_front")}
     parts = {
-        "quality": ("metric", "value", "low", "high", "rows"), "test_quality": ("value", "low", "high", "rows"),
+        "quality": ("metric", "value", "low", "high", "rows"), "train_quality": ("value", "low", "high", "rows"),
+        "test_quality": ("value", "low", "high", "rows"),
         "energy_per_prediction": ("joules", "low", "high", "origin"),
         "ratio_to_baseline": ("value", "low", "high", "pairs", "verdict", "basis"),
         "latency_s": ("p50", "p95"), "cost": ("joules", "low", "high", "origin"),

@@ -86,13 +86,12 @@ def _facts(study: dict[str, Any]) -> list[tuple[str, str]]:
     chosen = _study.recommended(study)
     facts = [("floor", _study.floor_line(study))]
     if chosen:
-        held = chosen.get("test_quality")
         asked = _study.asked_line(study)
         energy = f"{_text.energy_line(chosen.get('energy_per_prediction'))}, a prediction"
         facts.append(("energy", f"{energy}; {asked}" if asked else energy))
-        if held:
+        for where, held in _study.qualities(study, chosen):
             value, interval = _text.quality(held)
-            facts.append(("test rows", f"{study['metric']} {value} [{interval}]"))
+            facts.append(("quality", f"{study['metric']} {value} [{interval}] on {held['rows']:,} {where}"))
     facts += [("pays back", text) for text in _study.payback_lines(study)]
     if spent := _study.total(study):
         facts.append(("study", _text.energy_line(spent)))

@@ -29,7 +29,7 @@ _MANIFEST = object_of(
     {"schema": text, "runtime": text, "files": every(text), "input": _ROWS,
      "scenario": object_of({"batch_size": whole(1), "threads": whole(1)}, request=text)},
     task=text, metric=text, classes=list_of(_label), recipe=list_of(object_of()), figures=every(anything),
-    versions=every(text), created=text,
+    versions=every(text), created=text, refit=text,
 )  # fmt: skip
 
 

@@ -48,12 +48,14 @@ def write(
     recipe: list[dict[str, Any]],
     figures: dict[str, Any],
     scenario: Scenario,
+    refit: str | None = None,
     keep_others: bool = False,
 ) -> Path:
     """Copy `artifact` and its manifest into `folder`, whole or not at all, and return `folder`.
 
     input: what `trimwatt.input.describe` says of the rows; the tensors they are packed in are added. figures: energy,
-    quality and size as the study found them.
+    quality and size as the study found them. refit: the rows that the model was fitted on in the end,
+    None where it came fitted.
     An artifact of ours that stands there is replaced, and files of the user's own in it stay; raises InputError for a
     folder that is anything else, unless keep_others says that it is ours but for them, and where one is in the way.
     """
@@ -67,6 +69,7 @@ def write(
             "classes": None if classes is None else [_plain(label) for label in classes],
             "input": input if artifact.tensors is None else {**input, "tensors": artifact.tensors},
             "recipe": recipe, "files": _copy(artifact, beside), "scenario": scenario.to_dict(), "figures": figures,
+            "refit": refit,
             "versions": _versions(), "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         text = json.dumps(_signed(manifest), indent=2, ensure_ascii=False) + "\n"

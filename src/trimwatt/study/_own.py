@@ -22,7 +22,10 @@ from trimwatt import _files, _handoff
 from trimwatt.errors import InputError
 from trimwatt.store._beside import check_beside
 
-_TRIAL, _WORK = re.compile(r"t\d{2,}"), re.compile(r"(base|[0-9a-f]{8,})\.bin")
+_TRIAL, _WORK = (
+    re.compile(r"t\d{2,}(-again)?"),
+    re.compile(r"((base|[0-9a-f]{8,})(all|every|fold\d)?|search-[a-z]+)\.bin"),
+)
 # what a run leaves that was killed while it wrote: names with our own marks in them
 _HALF_FILE = re.compile(r"\.(study\.json|report\.html)\.\w+\.part|study\.json\.part")
 _HALF_ARTIFACT = re.compile(r"\.artifact\.\d+(\.old)?")

@@ -12,11 +12,13 @@ from trimwatt.compare.arms import Limits, SessionArm
 from trimwatt.compare.comparer import basis_of, prepare, screen, self_test
 from trimwatt.compare.finals import Finals
 from trimwatt.compare.plan import Plan
+from trimwatt.compare.quality import Folds
 from trimwatt.compare.result import Comparison, SelfTest, Side
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.meter._base import Meter
 from trimwatt.runtime._base import Artifact
+from trimwatt.study import answers
 from trimwatt.study.reference import Reference
 from trimwatt.trial import FloorTest, Quality
 from trimwatt.workload import Array, Split, Workload
@@ -26,7 +28,7 @@ _REQUEST_ROWS = 512
 
 @dataclass(frozen=True)
 class Floor:
-    """The least acceptable quality: the baseline's less `max_drop`, or `absolute`."""
+    """The least acceptable quality: the reference's less `max_drop`, or `absolute`."""
 
     max_drop: float
     absolute: float | None
@@ -94,48 +96,51 @@ class Bench:
 
     def predictions(self, arm: SessionArm, split: Split) -> Array:
         """What the metric reads, as the artifact answers: class codes, probabilities or values."""
-        metric, classes = self.workload.quality, self.workload.rows.classes
         # where the rest of a request changes an answer, quality is that of requests as they are deployed
         batch = self.workload.scenario.batch_size if self.workload.by_batch else None
-        if metric.reads == "probabilities" or classes is None:
-            return arm.scores(split.x, batch)
-        codes = {label: code for code, label in enumerate(self.workload.answers)}
-        # a label that no list holds is an answer all the same, and a wrong one
-        return np.array([codes.get(label, len(codes)) for label in arm.predict(split.x, batch).tolist()])
+        return answers.read(self.workload, lambda: arm.predict(split.x, batch), lambda: arm.scores(split.x, batch))
 
-    def judge(self, split: Split, candidate: Array, baseline: Array, free: Array | None = None) -> Judged:
-        """Quality of `candidate` and its stand to the floor that `baseline` sets on the same rows.
+    def judge(
+        self, split: Split, candidate: Array, reference: Array, free: Array | None = None, folds: Folds | None = None
+    ) -> Judged:
+        """Quality of `candidate` and its stand to the floor that `reference` sets on the same rows.
 
         free: True for rows that nothing ties to training rows `(n,)`; None where all are. What is proven on all rows
-        stands only where it is proven on these alone.
+        stands only where it is proven on these alone. folds: in which each row was held out, None for one split.
         """
-        judged = self._judge(split, candidate, baseline)
+        judged = self._judge(split, candidate, reference, folds)
         if self.workload.rows.independence.withheld:
             return _withhold(judged, None)
         if free is None or bool(free.all()):
             return judged
         kept = candidate[free]
         # it sets the floor where most rows are free; on the few that leaking rows leave it is graded like any other
-        sets_the_floor = candidate is baseline and 2 * len(kept) >= len(free)
-        again = self._judge(split.take(free), kept, kept if sets_the_floor else baseline[free])
+        sets_the_floor = candidate is reference and 2 * len(kept) >= len(free)
+        again = self._judge(split.take(free), kept, kept if sets_the_floor else reference[free])
         if judged.floor_test == "proven" and again.floor_test != "proven":
             return _withhold(judged, again.meets)
         return replace(judged, withheld=judged.meets and not again.meets, independent=again.meets)
 
-    def _judge(self, split: Split, candidate: Array, baseline: Array) -> Judged:
-        metric, seed = self.workload.quality, self.workload.seed
-        found = quality.estimate(metric, split.y, candidate, seed)
-        floor = self.floor.absolute
-        if floor is None:
-            floor = metric.floor(metric(split.y, baseline), self.floor.max_drop)
-        absolute = self.floor.absolute
+    def _judge(self, split: Split, candidate: Array, reference: Array, folds: Folds | None = None) -> Judged:
+        metric, seed, absolute = self.workload.quality, self.workload.seed, self.floor.absolute
+        found = quality.estimate(metric, split.y, candidate, seed, folds)
+        floor = self.least(split, reference)
         drop = None if absolute is not None else self.floor.max_drop
-        graded = quality.floor_test(metric, split.y, candidate, baseline, max_drop=drop, floor=absolute, seed=seed)
+        graded = quality.floor_test(
+            metric, split.y, candidate, reference, max_drop=drop, floor=absolute, seed=seed, folds=folds
+        )
         grade = graded.grade
-        if absolute is None and candidate is baseline:
+        if absolute is None and candidate is reference:
             # what the floor is relative to cannot miss it
             grade = "proven"
         return Judged(found, floor, grade, graded.margin, metric.meets(found.value, floor) and grade != "failed")
+
+    def least(self, split: Split, reference: Array) -> float:
+        """The floor that `reference` sets on these rows, or the one that was asked."""
+        metric = self.workload.quality
+        if self.floor.absolute is not None:
+            return self.floor.absolute
+        return metric.floor(metric(split.y, reference), self.floor.max_drop)
 
     def check_host(self, artifact: Artifact, most_s: float) -> SelfTest:
         """Compare the baseline with itself, opened twice more: what this host cannot tell apart.

@@ -18,13 +18,14 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
     base = engine.workload
     trial = next(trial for trial in summary["trials"] if trial["id"] == chosen.id)
     names = (
-        "name", "quality", "test_quality", "energy_per_prediction", "cpu_s_per_prediction", "ratio_to_baseline",
-        "latency_s", "size_bytes", "peak_rss_bytes", "floor_test",
+        "name", "quality", "train_quality", "test_quality", "energy_per_prediction", "cpu_s_per_prediction",
+        "ratio_to_baseline", "latency_s", "size_bytes", "peak_rss_bytes", "floor_test",
     )  # fmt: skip
     artifact = engine.artifact(chosen)
     return deployed.write(
         engine.folder / "artifact", artifact, task=base.task, metric=base.quality.name,
         classes=artifact.classes or base.rows.classes, input=input.describe(base.rows, artifact.columns),
         recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
+        refit=summary["refit"],
         keep_others=True,
     )  # fmt: skip

@@ -10,6 +10,8 @@ from trimwatt.errors import InputError
 from trimwatt.scenario import Scenario
 from trimwatt.units import Budget, parse_budget
 
+REFERENCES, REFITS = ("best", "baseline"), ("train+val", "all")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -44,13 +46,18 @@ class Options:
     seed: int = 0
     strict: bool = False
     bold: bool = False
+    reference: str = "best"
+    refit: str = "train+val"
 
     def __post_init__(self) -> None:
+        for name, value, allowed in (("reference", self.reference, REFERENCES), ("refit", self.refit, REFITS)):
+            if value not in allowed:
+                raise InputError(f"{name} is one of {', '.join(allowed)}, got {value!r}")
         if self.strict and self.bold:
             raise InputError("strict takes only what is proven, bold what is not proven too; ask for one of them")
-        for name, value in (("max_drop", self.max_drop), ("floor", self.floor)):
-            if value is not None and not math.isfinite(value):
-                raise InputError(f"{name} is a finite number, got {value:g}; write it like 0.01")
+        for name, number in (("max_drop", self.max_drop), ("floor", self.floor)):
+            if number is not None and not math.isfinite(number):
+                raise InputError(f"{name} is a finite number, got {number:g}; write it like 0.01")
         if self.max_drop < 0 or (self.max_drop >= 1 and self.floor is None):
             meant = self.max_drop / 100
             raise InputError(
@@ -59,4 +66,5 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a study to be resumed; the budget may grow, the choice be strict or bold."""
-        return {name: value for name, value in asdict(self).items() if name not in ("budget", "strict", "bold")}
+        free = ("budget", "strict", "bold", "refit")
+        return {name: value for name, value in asdict(self).items() if name not in free}

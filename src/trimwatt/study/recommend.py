@@ -20,16 +20,17 @@ class PayBack:
     study_predictions: float | None
 
 
-def eligible(trials: Sequence[Trial], options: Options) -> list[Trial]:
+def eligible(trials: Sequence[Trial], options: Options, reference: Trial | None = None) -> list[Trial]:
     """Trials that may be recommended, cheapest first by their screening ratio.
 
-    Those proven to meet the floor, where one of them saves; else, and where bold was asked, all that meet it by their
-    estimate. Of many judged on the same rows, the cheapest that just meets a floor has had luck.
+    Those proven to meet the floor, where one of them saves against the reference that sets it; else, and where bold was
+    asked, all that meet it by their estimate. Of many judged on the same rows, the cheapest that just meets a floor has
+    had luck.
     """
     good, proven = acceptable(trials, options), []
     if not options.bold:
         proven = [trial for trial in good if trial.floor_test == "proven"]
-    return proven if options.strict or any(map(_saves, proven)) else good
+    return proven if options.strict or any(_saves(trial, reference) for trial in proven) else good
 
 
 def acceptable(trials: Sequence[Trial], options: Options) -> list[Trial]:
@@ -38,8 +39,10 @@ def acceptable(trials: Sequence[Trial], options: Options) -> list[Trial]:
     return sorted(good, key=lambda trial: trial.ratio_to_baseline.value if trial.ratio_to_baseline else math.inf)
 
 
-def _saves(trial: Trial) -> bool:
-    return trial.ratio_to_baseline is not None and trial.ratio_to_baseline.high < 1
+def _saves(trial: Trial, reference: Trial | None = None) -> bool:
+    """Whether it takes less than the reference; the baseline is the reference where none is named."""
+    least = reference.ratio_to_baseline.low if reference and reference.ratio_to_baseline else 1.0
+    return trial.ratio_to_baseline is not None and trial.ratio_to_baseline.high < least
 
 
 def _acceptable(trial: Trial, options: Options) -> bool:
@@ -91,11 +94,11 @@ def cheapest_as_data(pool: Sequence[Trial], chosen: Trial | None, baseline: str)
     return next((trial for trial in pool if trial.id != baseline and not needs_trust(trial.runtime)), None)
 
 
-def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:
+def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None, reference: Trial | None = None) -> Trial | None:
     """Of the eligible, cheapest first, the first that is proven to meet the floor and saves; None where `chosen` is."""
     if chosen is None or chosen.floor_test == "proven":
         return None
-    return next((trial for trial in pool if _saves(trial) and trial.floor_test == "proven"), None)
+    return next((trial for trial in pool if _saves(trial, reference) and trial.floor_test == "proven"), None)
 
 
 def cheaper_unproven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:

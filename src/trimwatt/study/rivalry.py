@@ -11,6 +11,7 @@ from trimwatt.compare import many
 from trimwatt.compare.pareto import front
 from trimwatt.study.engine import Engine
 from trimwatt.trial import Trial
+from trimwatt.workload import Array
 
 # rows times candidates times draws that are judged at most: some seconds
 _MOST = 2e8
@@ -51,15 +52,30 @@ def _ranks(engine: Engine, done: Sequence[Trial]) -> list[dict[str, int]]:
 
 
 def _dominated(engine: Engine, done: Sequence[Trial]) -> list[float] | None:
-    """The share of resamples in which each is beaten, rows and ratios drawn together; None without all answers."""
-    answers = [engine.answered(trial) for trial in done]
-    if any(answer is None for answer in answers):
+    """The share of resamples in which each is beaten, rows and ratios drawn together; None without all answers.
+
+    One that was given up after some of the folds is held to the others on the rows of these.
+    """
+    found = [engine.judging.answered(trial.id) for trial in done]
+    answers = [answer for answer in found if answer is not None]
+    if len(answers) < len(done):
         return None
-    metric, truth = engine.workload.quality, engine.workload.rows.val.y
+    most = max(len(answer) for answer in answers)
+    whole = [n for n, answer in enumerate(answers) if len(answer) == most]
+    shares = dict(zip(whole, _beaten(engine, [done[n] for n in whole], [answers[n] for n in whole]), strict=True))
+    for n in range(len(done)):
+        if n not in shares:
+            beside, few = [*whole, n], len(answers[n])
+            shares[n] = _beaten(engine, [done[m] for m in beside], [answers[m][:few] for m in beside])[-1]
+    return [shares[n] for n in range(len(done))]
+
+
+def _beaten(engine: Engine, done: Sequence[Trial], answers: Sequence[Array]) -> list[float]:
+    metric, truth = engine.workload.quality, engine.judging.validation.rows(len(answers[0])).y
     draws = int(min(_DRAWS, max(100, _MOST / (len(truth) * len(done) * (1 if truth.dtype.kind == "i" else 4)))))
     rng = np.random.default_rng(engine.workload.seed)
     cost = many.cost_draws_from_intervals([_bounds(trial) for trial in done], rng, draws)
-    quality = many.quality_draws(metric, truth, [a for a in answers if a is not None], rng, draws)
+    quality = many.quality_draws(metric, truth, list(answers), rng, draws)
     return [float(share) for share in many.dominated_share(cost, quality, metric.greater_is_better)]
 
 

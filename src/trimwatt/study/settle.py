@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
+from trimwatt.compare.arms import SessionArm
 from trimwatt.compare.finals import Finals
 from trimwatt.errors import TrialFailed
-from trimwatt.study import recommend
+from trimwatt.study import again, recommend
 from trimwatt.study.bench import Judged
 from trimwatt.study.engine import Engine, Found, compared
 from trimwatt.trial import Trial
@@ -17,18 +19,19 @@ from trimwatt.workload import Array
 def decide(engine: Engine, found: Found) -> None:
     """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
     there = [t for t in engine.trials if t.id in engine.openable()]
-    pool, all_that_meet = recommend.eligible(there, engine.options), recommend.acceptable(there, engine.options)
+    pool = recommend.eligible(there, engine.options, found.reference)
+    all_that_meet = recommend.acceptable(there, engine.options)
     if not pool and engine.options.strict:
         # nothing is proven on these rows, which is no reason to leave a baseline that meets the floor on them
         pool = [trial for trial in all_that_meet if trial.id == found.baseline.id]
     _decide(engine, found, pool)
-    kept = found.recommended is not None and found.recommended.id == found.baseline.id
+    kept = found.recommended is not None and found.recommended.id in (found.baseline.id, found.reference.id)
     if kept and not engine.options.strict and len(all_that_meet) > len(pool):
         # what was proven saved nothing after all
         _decide(engine, found, all_that_meet)
     found.by_estimate = all_that_meet[0] if all_that_meet and found.recommended is None else None
     found.independent = not _rests_on_ties(engine, found.recommended or found.by_estimate)
-    found.safest = recommend.cheapest_proven(pool, found.recommended)
+    found.safest = recommend.cheapest_proven(pool, found.recommended, found.reference)
     found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
     found.as_data = recommend.cheapest_as_data([*pool, *all_that_meet], found.recommended, found.baseline.id)
     _note_columns(engine, found)
@@ -55,6 +58,7 @@ def _decide(engine: Engine, found: Found, pool: list[Trial]) -> None:
     affordable = int(engine.unspent_s() / engine.pace_s) - 2
     eligible = {trial.id for trial in pool}
     found.recommended, found.tied = recommend.by_screening(pool, found.baseline.id)
+    again.fit_again(engine, found, rivals[: max(0, affordable)])
     if rivals and affordable >= 1:
         _finals(engine, found, rivals[:affordable], eligible)
     elif rivals:
@@ -76,12 +80,23 @@ def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str
         except TrialFailed as error:
             found.notes.append(f"the finals were not finished, the choice rests on screening: {error}")
             return
+        figures = [_fitted_again(engine, trial, arm) for trial, arm in zip(present, arms, strict=True)]
     if result is not None:
         settled = [
-            engine.amend(compared(t, found.baseline, c)) for t, c in zip(present, result.to_baseline, strict=True)
+            engine.amend(compared(replace(t, **more), found.baseline, c))
+            for t, more, c in zip(present, figures, result.to_baseline, strict=True)
         ]
         found.finals = result.to_dict()
-        _choose(found, [found.baseline, *settled], result, eligible)
+        # a model that was fitted again is another, which may break a limit that the one before it kept
+        kept = {t.id for t in recommend.acceptable([found.baseline, *settled], engine.options)}
+        _choose(found, [found.baseline, *settled], result, (eligible & kept) or eligible)
+
+
+def _fitted_again(engine: Engine, trial: Trial, arm: SessionArm) -> dict[str, Any]:
+    """The figures of a finalist that was fitted again; none where it is the model that was judged."""
+    if trial.id not in engine.fitted_again:
+        return {}
+    return {**engine.figures(arm, engine.artifact(trial)), "notes": [*trial.notes, again.NOTE]}
 
 
 def _choose(found: Found, everyone: list[Trial], result: Finals, eligible: set[str]) -> None:
@@ -98,7 +113,7 @@ def _verdict(result: Finals, i: int, j: int) -> str:
 
 
 def confirm(engine: Engine, found: Found) -> None:
-    """Ask the test rows once, for the baseline and the recommended trial."""
+    """Ask the test rows once, for the baseline, the reference and the recommended trial."""
     try:
         _confirm(engine, found)
     except TrialFailed as error:
@@ -108,22 +123,25 @@ def confirm(engine: Engine, found: Found) -> None:
 
 
 def _confirm(engine: Engine, found: Found) -> None:
-    if found.recommended is None or engine.bench.baseline is None:
+    chosen, baseline = found.recommended, engine.bench.baseline
+    if chosen is None or baseline is None:
         return
-    engine.event("confirm", name=found.recommended.name)
-    _note_earlier(engine, found, found.recommended.id)
+    engine.event("confirm", name=chosen.name)
+    _note_earlier(engine, found, chosen.id)
     rows = engine.workload.rows.test
-    same = found.recommended.id == found.baseline.id
     with engine.ledger.booking("evaluate", None, "confirmation on test rows"):
-        before = engine.bench.predictions(engine.bench.baseline, rows)
-        after = before if same else _asked(engine, found.recommended)
-        free = engine.workload.rows.independence.test
-        base, chosen = (engine.bench.judge(rows, answers, before, free) for answers in (before, after))
+        said = {found.baseline.id: engine.bench.predictions(baseline, rows)}
+        for trial in (chosen, found.reference):
+            if trial.id not in said:
+                said[trial.id] = _asked(engine, trial)
+        held_to, free = said[found.reference.id], engine.workload.rows.independence.test
+        judged = {name: engine.bench.judge(rows, answers, held_to, free) for name, answers in said.items()}
     engine.keep_pending()
-    found.baseline = engine.amend(replace(found.baseline, test_quality=base.quality))
-    kept = engine.by_id(found.recommended.id)
-    found.recommended = found.baseline if same else engine.amend(replace(kept, test_quality=chosen.quality))
-    _confirm_by(found, chosen)
+    for name, found_of in judged.items():
+        engine.amend(replace(engine.by_id(name), test_quality=found_of.quality))
+    found.baseline, found.reference = (engine.by_id(t.id) for t in (found.baseline, found.reference))
+    found.recommended = engine.by_id(chosen.id)
+    _confirm_by(found, judged[chosen.id])
 
 
 def _confirm_by(found: Found, chosen: Judged) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ from trimwatt.meter import pick, usage
 from trimwatt.scenario import Scenario
 from trimwatt.store import Store, open_store
 from trimwatt.store.deferring import DeferringStore
-from trimwatt.study import conclude, fingerprint, settle, setup, stopped
+from trimwatt.study import again, conclude, crossing, fingerprint, settle, setup, stopped, validation
+from trimwatt.study import baseline as baseline_first
 from trimwatt.study import folder as folders
 from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.engine import Engine
+from trimwatt.study.judging import Judging
 from trimwatt.study.ledger import Ledger
 from trimwatt.study.options import Limits, Options
 from trimwatt.study.reference import Reference
@@ -79,7 +82,7 @@ def optimize(
     max_latency: str | float | None = None, max_size: str | float | None = None, max_memory: str | float | None = None,
     budget: str = "10min", batch_size: int = 1, threads: int = 1, request: str | None = None, baseline: Any = None,
     techniques: str = "all", seed: int = 0, output: str | Path | None = None, resume: bool = False, force: bool = False,
-    strict: bool = False, bold: bool = False, train: bool = False,
+    strict: bool = False, bold: bool = False, train: bool = False, reference: str = "best", refit: str = "train+val",
     outputs: Literal["logits", "probabilities", "values"] | None = None, classes: Any = None, progress: Any = None,
     start: Start | None = None, pages: conclude.Pages | None = None,
 ) -> Study:  # fmt: skip
@@ -87,8 +90,11 @@ def optimize(
 
     outputs: what a given network answers with, where its answers to the data's rows cannot tell. classes: which class
     each of its outputs stands for: a list, {index: name}, or the path of a file with one name per line or JSON.
-    start: from when on its cost and its budget count; None is this call. pages: what writes the report, so that the
-    study's cost includes it. Raises InputError, having written nothing, for what cannot be used.
+    reference: whose quality the floor is relative to where no model is given: "best", the strongest model that the
+    study finds, or "baseline". refit: what the model handed over is fitted on: "train+val", or "all", which adds the
+    test rows once it is confirmed on them. start: from when on its cost and its budget count; None is this call. pages:
+    what writes the report, so that the study's cost includes it. Raises InputError, having written nothing, for what
+    cannot be used.
     """
     start = start or Start.now()
     ledger = Ledger(pick.pick(), start)
@@ -125,14 +131,14 @@ def optimize(
         scenario = Scenario(batch_size, threads, _request(request, rows))  # type: ignore[arg-type]
         options = Options(
             max_drop, floor, limits, units.parse_budget(budget), scenario,
-            baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold,
+            baseline if isinstance(baseline, str) else None, techniques, seed, strict, bold, reference, refit,
         )  # fmt: skip
         given = setup.load_given(came, rows)
         base = setup.workload(
             given, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
             outputs=outputs, classes=classes,
         )  # fmt: skip
-        base, reference = setup.ask_given(given, base, _share_s(options.budget))
+        base, asked = setup.ask_given(given, base, _share_s(options.budget))
         first = setup.baseline(base, baseline)
         space = Space(base, first, techniques)
         watch.event(
@@ -141,7 +147,7 @@ def optimize(
             budget_s=options.budget.amount if options.budget.kind == "s" else None,
         )  # fmt: skip
         with folders.Place(folder, resume) as place:
-            return _run(base, options, first, space, place, server, watch.event, ledger, pages, reference)
+            return _run(base, options, first, space, place, server, watch.event, ledger, pages, asked)
 
 
 def _run(
@@ -156,18 +162,22 @@ def _run(
         store.set(stopped.ABOUT, plain(opening(base, options, ledger.meter)))
         event = stopped.Watch(place, store, event)
         memory = 0.8 * free_bytes()
-        workshop = Workshop(base, folder / "work", server, memory)
+        judged = _validation(base, store)
+        workshop = Workshop(replace(base, data=judged.whole), folder / "work", server, memory)
         bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
         bench.reference = reference
         _open_ledger(ledger, store, server)
-        engine = Engine(base, options, folder, workshop, bench, ledger, store, event)
+        chooses = options.reference == "best" and base.form == "none"
+        judging = Judging(bench, judged, folder / "trials", chooses)
+        engine = Engine(base, options, folder, workshop, bench, judging, ledger, store, event)
         try:
-            found = engine.run_baseline(first)
+            found = baseline_first.run(engine, first)
             place.settle()
             event("trial", trial=found.baseline.to_dict(), n=1, left=None)
             engine.search(space, found)
             settle.decide(engine, found)
             settle.confirm(engine, found)
+            again.fit_on_all(engine, found)
         finally:
             with _signals.held_back():
                 bench.close()
@@ -177,6 +187,12 @@ def _run(
         if server is not None:
             server.close()
         return Study(folder, *conclude.conclude(engine, found, pages))
+
+
+def _validation(base: Workload, store: Store) -> validation.Validation:
+    """How candidates are judged: a study that is resumed goes on as it was begun."""
+    note = store.get(crossing.ONE_SPLIT)
+    return validation.on_one_split(base.rows, str(note)) if note else validation.plan(base)
 
 
 def _open_ledger(ledger: Ledger, store: Store, server: ForkServer | None) -> None:

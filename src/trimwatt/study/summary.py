@@ -7,7 +7,7 @@ from typing import Any
 
 from trimwatt import input
 from trimwatt.meter._base import Meter
-from trimwatt.study import host, recommend, rivalry, verdict
+from trimwatt.study import gap, host, recommend, rivalry, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
@@ -21,18 +21,21 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
     base, options = engine.workload, engine.options
     trials = rivalry.placed(engine)
     chosen = found.recommended
-    test = engine.bench.test_of_host
+    test, validation = engine.bench.test_of_host, engine.judging.validation
     return {
         **opening(base, options, engine.ledger.meter),
         "floor": {"kind": engine.bench.floor.kind, "value": found.floor, "max_drop": options.max_drop},
         "self_test": test and test.to_dict(),
         "baseline": found.baseline.id,
+        "reference": found.reference.id,
         "recommended": chosen and chosen.id,
         "independence": independence(base.rows, found.independent),
         "safest": found.safest and found.safest.id,
         "boldest": found.boldest and found.boldest.id,
         "as_data": found.as_data and found.as_data.id,
         "confirmed": found.confirmed,
+        "refit": _refit(engine, found),
+        "validation": {"folds": len(validation.parts) or None, "rows": len(validation.judged)},
         "reference_check": engine.bench.reference and engine.bench.reference.record,
         "tied": found.tied,
         "finals": found.finals,
@@ -45,7 +48,9 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "payback": None,
         "untried": found.untried,
         "warnings": [
+            *([validation.note] if validation.note else []),
             *verdict.warnings(base, found, engine.ledger.meter.origin),
+            *gap.warnings(found),
             *(engine.bench.reference.warnings() if engine.bench.reference else []),
             *_host_warnings(test),
         ],
@@ -64,6 +69,17 @@ def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
         "duration_s": ledger.duration_s(),
         "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
     }
+
+
+def _refit(engine: Engine, found: Found) -> str | None:
+    """The rows that the model handed over was fitted on; None where it came fitted or nothing is handed over."""
+    chosen = found.recommended
+    if chosen is None or (engine.workload.form != "none" and engine.workload.trainer is None):
+        return "train+val" if chosen is not None and chosen.id in engine.fitted_again else None
+    if found.refitted:
+        return "all"
+    both = engine.judging.validation.is_crossed or chosen.id in engine.fitted_again
+    return "train+val" if both else "train"
 
 
 def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:

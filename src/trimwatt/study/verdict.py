@@ -23,7 +23,7 @@ def sentence(found: Found, options: Options, pay: PayBack, ties: Independence) -
         doubt = "" if found.independent else f"; {_not_independent(ties)}"
         return f"Keep the baseline, {baseline.name}: {what} was shown to take less{doubt}."
     sure = _confirmed(found) if found.independent else _not_independent(ties)
-    parts = [f"Use {chosen.name}: {_saving(chosen)}", _quality(chosen, found.floor), sure]
+    parts = [f"Use {chosen.name}: {_saving(chosen)}{_beside(found, chosen)}", _quality(chosen, found), sure]
     return "; ".join(parts) + ". " + _pay_back(pay, baseline, chosen) + _trust(found)
 
 
@@ -33,7 +33,7 @@ def _by_estimate(found: Found, best: Trial, options: Options, ties: Independence
     return (
         f"Nothing that was tried is proven to meet the floor of {_number(found.floor, found.baseline)}"
         f"{_within(options)}, as --strict asks; {best.name} meets the floor by estimate{sure}; "
-        f"{_saving(best)}; {_quality(best, found.floor)}."
+        f"{_saving(best)}; {_quality(best, found)}."
     )
 
 
@@ -57,24 +57,46 @@ def _saving(trial: Trial) -> str:
     return said if ratio.value >= 1 else f"{said}, that is {units.three(1 / ratio.value)} times less"
 
 
-def _quality(trial: Trial, floor: float) -> str:
+def _beside(found: Found, chosen: Trial) -> str:
+    """What it takes beside the reference, where that is neither the baseline nor the choice itself."""
+    mine, theirs = chosen.ratio_to_baseline, found.reference.ratio_to_baseline
+    if found.reference.id in (chosen.id, found.baseline.id) or mine is None or theirs is None:
+        return ""
+    return f" (the strongest model, {found.reference.name}, takes {units.three(theirs.value)} times)"
+
+
+def _quality(trial: Trial, found: Found) -> str:
     quality, margin = trial.quality, trial.floor_margin
     if quality is None:
         return "quality unknown"
     grade = {"proven": "proven", "not_disproven": "not disproven", "failed": "failed", None: "not tested"}[
         trial.floor_test
     ]
-    resolves = f", {quality.rows} validation rows resolve {units.three(margin)}" if margin is not None else ""
-    return f"{quality.metric} {quality.value:.4f} against a floor of {floor:.4f} ({grade}{resolves})"
+    rows = f"{quality.rows:,} {'rows, judged out of fold,' if found.folds else 'validation rows'}"
+    resolves = f", {rows} resolve {units.three(margin)}" if margin is not None else ""
+    by = ""
+    if found.reference.id == trial.id != found.baseline.id:
+        by = ", the strongest model found"
+    elif found.reference.id != found.baseline.id:
+        by = f" set by {found.reference.name}"
+    floor = f"a floor of {found.floor:.4f}{by}"
+    return f"{quality.metric} {quality.value:.4f} against {floor} ({grade}{resolves})"
 
 
 def _confirmed(found: Found) -> str:
     test = found.recommended.test_quality if found.recommended else None
-    base = found.baseline.test_quality
+    base, held_to = found.baseline.test_quality, found.reference.test_quality
     if test is None or base is None:
         return "not checked on test rows"
     how = "confirmed" if found.confirmed else "NOT CONFIRMED"
-    return f"{how} on {test.rows} test rows ({test.value:.4f}, the baseline {base.value:.4f})"
+    others = f"the baseline {base.value:.4f}"
+    if (
+        held_to is not None
+        and found.recommended
+        and found.reference.id not in (found.baseline.id, found.recommended.id)
+    ):
+        others = f"the reference {held_to.value:.4f}, {others}"
+    return f"{how} on {test.rows} test rows ({test.value:.4f}, {others})"
 
 
 def _not_independent(ties: Independence) -> str:

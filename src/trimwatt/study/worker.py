@@ -10,14 +10,19 @@ from typing import Any
 
 from trimwatt import _handoff, framework, runtime, technique
 from trimwatt._child import peak_rss_bytes, reason
+from trimwatt.compare.host import in_chunks
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.framework import finite, onnx
 from trimwatt.framework.prepare import columns_read
 from trimwatt.meter import attribute, pick
 from trimwatt.runtime import verify
-from trimwatt.runtime._base import Artifact
-from trimwatt.workload import Data, Workload
+from trimwatt.runtime._base import Artifact, Session
+from trimwatt.study import answers
+from trimwatt.workload import Array, Data, Split, Workload
+
+# training rows that are asked
+_SEEN = 2000
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Job:
-    """Apply `steps` (each with its content address) to what `start` holds, then export for `runtime` into `folder`."""
+    """Apply `steps` (each with its content address) to what `start` holds, then export for `runtime` into `folder`.
+
+    judged: whether the opened export is to answer the validation rows, a fold's, instead of being checked.
+    """
 
     base: Handle
     start: Handle | None
@@ -58,11 +66,16 @@ class Job:
     cache: Path
     runtime: str | None
     folder: Path | None
+    judged: bool = False
 
 
 @dataclass
 class Outcome:
-    """What came of a job, as far as it got; `failure` says why it went no further."""
+    """What came of a job, as far as it got; `failure` says why it went no further.
+
+    val, train: what the opened export answers to the validation rows, where that was asked, and to a sample of the
+    training rows.
+    """
 
     usages: list[Usage] = field(default_factory=list)
     made: list[tuple[str, Handle]] = field(default_factory=list)
@@ -72,6 +85,8 @@ class Outcome:
     failure: str | None = None
     late: bool = False
     peak_rss_bytes: int | None = None
+    val: Array | None = None
+    train: Array | None = None
 
 
 class Clock:
@@ -124,8 +139,8 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     artifact, lowered = clock.measure(outcome.usages, "export", kind.name, export)
     outcome.artifact = artifact
     outcome.parameters, outcome.macs = _size(workload, lowered)
-    check = partial(_verify, source, kind, artifact, data)
-    clock.measure(outcome.usages, "evaluate", "check of the export", check)
+    check = partial(_asked, outcome, source, kind, artifact, data, job.judged)
+    clock.measure(outcome.usages, "evaluate", "held-out rows" if job.judged else "check of the export", check)
 
 
 def _attach(handle: Handle, data: Data) -> Workload:
@@ -155,9 +170,27 @@ def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None
     return module.parameters(source), module.macs(source)
 
 
-def _verify(workload: Workload, kind: Any, artifact: Artifact, data: Data) -> None:
-    """Refuse an export that answers differently from its source on real rows."""
-    rows = data.val.sample(500, workload.seed).x
-    reason = verify.verify(workload, kind.open(artifact, workload.scenario), rows)
-    if reason is not None:
+def _asked(outcome: Outcome, source: Workload, kind: Any, artifact: Artifact, data: Data, judged: bool) -> None:
+    """Have the opened export answer; raises TrialFailed where it answers otherwise than its source on real rows."""
+    session: Session = kind.open(artifact, source.scenario)
+    if judged:
+        outcome.val = read(source, session, data.val)
+    elif (reason := verify.verify(source, session, data.val.sample(500, source.seed).x)) is not None:
         raise TrialFailed(reason)
+    outcome.train = read(source, session, seen(data, source.seed))
+
+
+def seen(data: Data, seed: int) -> Split:
+    """Training rows by which quality on rows that a model has learned from is told."""
+    return data.train.sample(_SEEN, seed)
+
+
+def read(workload: Workload, session: Session, rows: Split) -> Array:
+    """What the metric reads, as an opened artifact answers these rows."""
+    request = workload.scenario.request
+    batch = workload.scenario.batch_size if workload.by_batch else None
+    return answers.read(
+        workload,
+        lambda: in_chunks(session.predict, rows.x, request, batch),
+        lambda: in_chunks(session.scores, rows.x, request, batch),
+    )

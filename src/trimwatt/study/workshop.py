@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from trimwatt.errors import TrialFailed, TrialStopped
 from trimwatt.runtime._base import Artifact
 from trimwatt.study.worker import Handle, Job, Outcome, Usage
 from trimwatt.units import seconds
-from trimwatt.workload import Workload
+from trimwatt.workload import Data, Workload
 
 
 @dataclass(frozen=True)
@@ -34,36 +36,52 @@ class Made:
 
 
 class Workshop:
-    """Makes candidates of one workload in `folder`. Objects kept here are only ever read back by this run."""
+    """Makes candidates of one workload in `folder`. Objects kept here are only ever read back by this run.
+
+    rows: candidates may also be made from other rows than the workload's, each set of them by a name; "" is its own.
+    """
 
     def __init__(self, workload: Workload, folder: Path, server: ForkServer | None, memory_limit_bytes: float) -> None:
         # the rows lie here as objects: nobody else's business
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder, self.server, self.memory_limit_bytes = folder, server, memory_limit_bytes
         self.seed = workload.seed
-        path = folder / "base.bin"
-        self.base = Handle(path, _handoff.write(workload, path))
+        self._workload = workload
+        self._bases: dict[str, Handle] = {}
+        self.base = self.use("", workload.rows)
         self._kept: dict[str, Handle] = {}
         self._usages: dict[str, Usage] = {}
         self._slow: dict[str, float] = {}
         # what the search took that found a step's parameters
         self.searched: dict[Any, Energy] = {}
 
-    def key(self, steps: Sequence[Any]) -> str:
+    def use(self, rows: str, data: Data) -> Handle:
+        """Have candidates made from `data` too, by the name `rows`; written once."""
+        if rows not in self._bases:
+            path = self.folder / f"base{rows}.bin"
+            self._bases[rows] = Handle(path, _handoff.write(replace(self._workload, data=data), path))
+        return self._bases[rows]
+
+    def turn_to(self, data: Data) -> None:
+        """Make candidates from these rows where no others are named; before the first is made."""
+        del self._bases[""]
+        self.base = self.use("", data)
+
+    def key(self, steps: Sequence[Any], rows: str = "") -> str:
         """The content address of a prefix of a recipe."""
-        return recipe.digest(recipe.to_json(steps), self.seed)
+        return recipe.digest(recipe.to_json(steps), self.seed) + rows
 
     def place(self, steps: Sequence[Any]) -> Path:
         """Where what these steps give is kept."""
         return self.folder / f"{self.key(steps)}.bin"
 
-    def kept(self, steps: Sequence[Any]) -> Handle | None:
+    def kept(self, steps: Sequence[Any], rows: str = "") -> Handle | None:
         """What these steps gave, where they were done."""
-        return self._kept.get(self.key(steps))
+        return self._kept.get(self.key(steps, rows))
 
-    def usages(self, steps: Sequence[Any]) -> list[Usage]:
+    def usages(self, steps: Sequence[Any], rows: str = "") -> list[Usage]:
         """What each of these steps took, of those that were done."""
-        keys = [self.key(steps[: n + 1]) for n in range(len(steps))]
+        keys = [self.key(steps[: n + 1], rows) for n in range(len(steps))]
         return [self._usages[key] for key in keys if key in self._usages]
 
     def adopt(self, steps: Sequence[Any], made: Handle, usages: Sequence[Usage]) -> None:
@@ -72,43 +90,83 @@ class Workshop:
         for n, usage in enumerate(usages):
             self._usages[self.key(steps[: n + 1])] = usage
 
-    def make(self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float) -> Made:
+    def make(self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str = "") -> Made:
         """Run the steps that no earlier candidate did, export, check; never raises for the candidate's sake."""
-        known = next((prefix for prefix in recipe.prefixes(steps) if prefix and self.kept(prefix)), ())
-        todo = [(steps[n], self.key(steps[: n + 1])) for n in range(len(known), len(steps))]
-        start = self._kept[self.key(known)] if known else None
-        job = Job(self.base, start, tuple(todo), self.folder, runtime, folder)
-        outcome = self._known_slow(steps, limit_s) or self._run(job, limit_s)
-        if outcome.late and len(todo) == 1:
-            self._slow[todo[0][1]] = limit_s
+        if limit_s <= 0:
+            return self._made(steps, Outcome(failure="no time was left", late=True), rows)
+        if late := self._known_slow(steps, limit_s, rows):
+            return self._made(steps, late, rows)
+        with contextlib.ExitStack() as stack:
+            try:
+                child = stack.enter_context(self._child())
+                return self._made_by(child, steps, runtime, folder, limit_s, rows)
+            except TrialFailed as error:
+                outcome = Outcome(failure=str(error), late=isinstance(error, TrialStopped))
+                self._note_slow(steps, outcome, limit_s, rows)
+                return self._made(steps, outcome, rows)
+
+    def in_folds(
+        self, steps: Sequence[Any], runtime: str, folder: Path, names: Sequence[str], limit_s: float
+    ) -> Iterator[Made]:
+        """The same from the rows of one fold after the other, in one process; each is asked what it was held out.
+
+        names: of the folds' rows. Each export replaces the last. Ends with the first that fails, or after `limit_s`.
+        """
+        until = time.monotonic() + limit_s
+        try:
+            with self._child() as child:
+                for rows in names:
+                    made = self._made_by(child, steps, runtime, folder, until - time.monotonic(), rows, judged=True)
+                    yield made
+                    if made.outcome.failure is not None:
+                        return
+        except TrialFailed as error:
+            outcome = Outcome(failure=str(error), late=isinstance(error, TrialStopped))
+            self._note_slow(steps, outcome, limit_s, names[0])
+            yield self._made(steps, outcome, names[0])
+
+    def _child(self) -> Child:
+        return Child(
+            "trimwatt.study.worker:serve", (self.seed,), server=self.server, memory_limit_bytes=self.memory_limit_bytes
+        )
+
+    def _made_by(
+        self, child: Child, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str,
+        judged: bool = False,
+    ) -> Made:  # fmt: skip
+        """What the worker made of it; raises TrialFailed where the worker is gone or took too long."""
+        known = self._known(steps, rows)
+        todo = [(steps[n], self.key(steps[: n + 1], rows)) for n in range(len(known), len(steps))]
+        start = self.kept(known, rows) if known else None
+        job = Job(self._bases[rows], start, tuple(todo), self.folder, runtime, folder, judged)
+        outcome: Outcome = child.call(job, max(0.0, limit_s))
         for (key, handle), usage in zip(outcome.made, outcome.usages, strict=False):
             self._kept[key], self._usages[key] = handle, usage
-        return Made(outcome, self._cost(steps, outcome), tuple(step.name for step in known))
+        return self._made(steps, outcome, rows, known)
 
-    def _known_slow(self, steps: Sequence[Any], limit_s: float) -> Outcome | None:
+    def _known(self, steps: Sequence[Any], rows: str) -> Sequence[Any]:
+        """The longest prefix that an earlier candidate did."""
+        return next((prefix for prefix in recipe.prefixes(steps) if prefix and self.kept(prefix, rows)), ())
+
+    def _made(self, steps: Sequence[Any], outcome: Outcome, rows: str, known: Sequence[Any] = ()) -> Made:
+        return Made(outcome, self._cost(steps, outcome, rows), tuple(step.name for step in known))
+
+    def _known_slow(self, steps: Sequence[Any], limit_s: float, rows: str) -> Outcome | None:
         """What would come of it, where it begins with a step that did not end in more time than there is now."""
-        if limit_s <= 0:
-            return Outcome(failure="no time was left", late=True)
         for prefix in recipe.prefixes(steps):
-            took = self._slow.get(self.key(prefix), 0.0) if prefix else 0.0
+            took = self._slow.get(self.key(prefix, rows), 0.0) if prefix else 0.0
             if took >= limit_s:
                 return Outcome(failure=f"{prefix[-1].name} took more than {seconds(took)} before", late=True)
         return None
 
-    def _run(self, job: Job, limit_s: float) -> Outcome:
-        try:
-            child = Child(
-                "trimwatt.study.worker:serve", (self.seed,),
-                server=self.server, memory_limit_bytes=self.memory_limit_bytes,
-            )  # fmt: skip
-            with child:
-                outcome: Outcome = child.call(job, limit_s)
-            return outcome
-        except TrialFailed as error:
-            return Outcome(failure=str(error), late=isinstance(error, TrialStopped))
+    def _note_slow(self, steps: Sequence[Any], outcome: Outcome, limit_s: float, rows: str) -> None:
+        known = self._known(steps, rows)
+        if outcome.late and len(steps) - len(known) == 1:
+            self._slow[self.key(steps, rows)] = limit_s
 
-    def _cost(self, steps: Sequence[Any], outcome: Outcome) -> Energy | None:
-        chain = [usage.energy for usage in self.usages(steps)]
-        chain += [self.searched[step] for step in steps if step in self.searched]
+    def _cost(self, steps: Sequence[Any], outcome: Outcome, rows: str) -> Energy | None:
+        chain = [usage.energy for usage in self.usages(steps, rows)]
+        # what a search found cost once, however many folds then try it
+        chain += [self.searched[step] for step in steps if step in self.searched and not rows]
         own = [usage.energy for usage in outcome.usages[len(outcome.made) :]]
         return total(chain + own)

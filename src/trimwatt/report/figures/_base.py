@@ -19,7 +19,7 @@ def altair() -> Any:
 
 def role(study: Study, trial: dict[str, Any]) -> str:
     """What a trial is drawn as: one of ROLES."""
-    marks = _study.marks(study, trial)
+    marks = [mark for mark in _study.marks(study, trial) if mark in ROLES]
     if marks:
         return marks[0]
     if not trial.get("meets_floor"):

@@ -73,12 +73,4 @@ def with_unlabelled(data: Data, teacher: Teacher) -> Data:
     extra = Split(data.unlabelled, np.empty(0))
     said = teacher.says(extra)
     y = said if data.classes is None else said.argmax(axis=1).astype(train.y.dtype)
-    return replace(data, train=Split(_joined(train.x, data.unlabelled), np.concatenate([train.y, y])))
-
-
-def _joined(first: Rows, second: Rows) -> Rows:
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {name: np.concatenate([column, second[name]]) for name, column in first.items()}
-    if isinstance(first, dict) or isinstance(second, dict):
-        raise TrialFailed("unlabelled rows have the form of the training rows: named columns, or one array")
-    return np.concatenate([first, second])
+    return replace(data, train=train.joined(Split(data.unlabelled, y)))

@@ -1,0 +1,116 @@
+"""A candidate judged out of fold: made for one fold after the other, each time answering the rows held out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trimwatt.energy import Energy, total
+from trimwatt.errors import TrialFailed, TrialStopped
+from trimwatt.study.candidate import Candidate
+from trimwatt.study.validation import FOLDS, on_one_split
+from trimwatt.study.worker import seen
+from trimwatt.study.workshop import Made
+from trimwatt.trial import Quality, Trial
+from trimwatt.workload import Array
+
+if TYPE_CHECKING:
+    from trimwatt.study.engine import Engine
+
+ONE_SPLIT = "one split"
+# the share of the time for the baseline that its folds may take
+_FOLDS_SHARE = 0.4
+# the model that is measured is fitted on a quarter more rows than one of five folds
+_WHOLE = 1.25
+
+
+@dataclass
+class Crossed:
+    """What came of the folds so far. answers: to the held-out rows of each. error: why there are none, or no more."""
+
+    answers: list[Array] = field(default_factory=list)
+    train_quality: Quality | None = None
+    costs: list[Energy] = field(default_factory=list)
+    error: TrialFailed | None = None
+    longest_s: float = 0.0
+
+    @property
+    def val(self) -> Array:
+        """The answers to the rows of all these folds."""
+        return np.concatenate(self.answers)
+
+    def cost(self, made: Energy | None) -> Energy | None:
+        """With what making the model that is measured took."""
+        return total([*self.costs, *([made] if made else [])])
+
+
+def cross_fit(
+    engine: Engine, trial: Trial, candidate: Candidate, limit_s: float, most_s: float | None = None
+) -> Crossed:
+    """Judge `candidate` in as many folds as it takes to show that it misses the floor, all where it does not.
+
+    limit_s: for the folds and the model that is measured after them. most_s: the time that one fold may take, beyond
+    which it ends with TrialStopped.
+    """
+    parts, crossed, started = engine.judging.validation.parts, Crossed(), time.monotonic()
+    names = [f"fold{n}" for n in range(len(parts))]
+    for name, part in zip(names, parts, strict=True):
+        engine.workshop.use(name, part)
+    began = started
+    for made in engine.workshop.in_folds(candidate.recipe, candidate.runtime, engine.place(trial.id), names, limit_s):
+        took_s, began = time.monotonic() - began, time.monotonic()
+        _take(engine, trial, crossed, made, took_s)
+        if crossed.error is not None or len(crossed.answers) == len(parts):
+            break
+        if most_s is not None and took_s > most_s:
+            crossed.error = TrialStopped("fitting it five times takes more than a study of this budget has")
+            break
+        left_s = limit_s - (time.monotonic() - started)
+        if left_s < (1 + _WHOLE) * crossed.longest_s or engine.judging.is_lost(crossed.val):
+            break
+    return crossed
+
+
+def _take(engine: Engine, trial: Trial, crossed: Crossed, made: Made, took_s: float) -> None:
+    """Add what one fold gave; one that ran out of time leaves it at the folds before."""
+    engine.ledger.book(trial.id, made.outcome.usages)
+    crossed.longest_s = max(crossed.longest_s, took_s)
+    if made.cost is not None:
+        crossed.costs.append(made.cost)
+    if made.outcome.val is not None:
+        first = not crossed.answers
+        crossed.answers.append(made.outcome.val)
+        if first:
+            part = engine.judging.validation.parts[0]
+            crossed.train_quality = engine.judging.seen(seen(part, engine.workload.seed), made.outcome.train)
+    elif not (made.outcome.late and crossed.answers):
+        kind = TrialStopped if made.outcome.late else TrialFailed
+        fold = f" (in fold {len(crossed.answers) + 1})" if crossed.answers else ""
+        crossed.error = kind((made.outcome.failure or "nothing was exported") + fold)
+
+
+def cross_baseline(engine: Engine, trial: Trial, candidate: Candidate, limit_s: float) -> Crossed | None:
+    """The baseline in every fold; None, and one split for all candidates, where the budget does not last for that."""
+    if not engine.judging.validation.is_crossed:
+        return None
+    with engine.ledger.booking("prepare", trial.id, "folds"):
+        crossed = cross_fit(engine, trial, candidate, limit_s, _FOLDS_SHARE * limit_s / (FOLDS + 1))
+    if crossed.error is not None and not isinstance(crossed.error, TrialStopped):
+        raise crossed.error
+    if len(crossed.answers) == FOLDS:
+        return crossed
+    turn_to_one_split(engine, f"fitting {candidate.name} {FOLDS + 1} times takes too long for this budget")
+    return None
+
+
+def turn_to_one_split(engine: Engine, why: str) -> None:
+    """Judge all candidates on the validation rows alone, by models fitted on the training rows."""
+    data = engine.workload.rows
+    note = f"candidates are judged on {len(data.val):,} validation rows alone, not out of fold: {why}"
+    engine.event("warning", text=note)
+    engine.judging.validation = on_one_split(data, note)
+    engine.store.set(ONE_SPLIT, note)
+    engine.workshop.turn_to(data)

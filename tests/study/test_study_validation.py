@@ -1,0 +1,150 @@
+"""On which rows candidates are judged, which trial is the reference, and how others stand to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimwatt import input, metric
+from trimwatt.study import gap, validation
+from trimwatt.study.bench import Bench, Floor
+from trimwatt.study.candidate import make
+from trimwatt.study.judging import Judging
+from trimwatt.trial import Quality, Trial
+from trimwatt.workload import Array, Data, Independence, Workload
+
+
+def _loaded(rows: int = 400, **options: Any) -> Data:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 4))
+    return input.load({"x": x, "y": (x[:, 0] + rng.normal(size=rows) > 0).astype(int)}, **options)[0]
+
+
+def _base(data: Data, **changed: Any) -> Workload:
+    return Workload(data=data, metric=metric.get("accuracy"), **changed)
+
+
+def test_few_rows_are_judged_in_folds_all_of_them_but_the_test_rows() -> None:
+    data = _loaded()
+    plan = validation.plan(_base(data))
+    assert len(plan.judged) == len(data.train) + len(data.val) == len(plan.whole.train) and len(plan.parts) == 5
+    folds = plan.folds(len(plan.judged))
+    assert folds is not None and folds.fitted == min(len(part.train) for part in plan.parts)
+    first = plan.folds(len(plan.parts[0].val))
+    assert first is not None and set(first.number) == {0}
+    assert np.array_equal(plan.rows(len(first.number)).y, plan.parts[0].val.y)
+    test = {tuple(row) for row in data.test.x}
+    assert not test & {tuple(row) for row in plan.judged.x}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"form": "sklearn"}, "a fitted model was given"),
+        ({"data": _loaded(8000)}, "rows are many"),
+        ({"data": replace(_loaded(), val_by="source")}, "the data name their validation rows"),
+        ({"data": replace(_loaded(), independence=Independence(withheld=True))}, "rows are tied"),
+        ({"data": replace(_loaded(), independence=Independence(val=np.arange(80) > 9))}, "some rows are tied"),
+    ],
+)
+def test_else_one_split_judges(changed: dict[str, Any], why: str) -> None:
+    plan = validation.plan(replace(_base(_loaded()), **changed))
+    assert not plan.is_crossed and len(plan.judged) < len(plan.whole.train), why
+
+
+def test_a_model_that_comes_untrained_is_judged_in_folds_too() -> None:
+    assert validation.plan(_base(_loaded(), form="sklearn", trainer=make("fit"))).is_crossed
+
+
+def test_groups_fewer_than_folds_fall_back_to_one_split_and_say_so() -> None:
+    data = _loaded()
+    data = replace(
+        data,
+        train=replace(data.train, group=np.arange(len(data.train)) % 3),
+        val=replace(data.val, group=np.full(len(data.val), 3)),
+    )
+    plan = validation.plan(_base(data))
+    assert not plan.is_crossed and plan.note is not None and "4 groups" in plan.note
+
+
+def _judging(folder: Path, wrong: dict[str, int], crossed: bool, **few: int) -> Judging:
+    """Trials whose first so many answers are wrong; few: how many rows one has answered, where not all."""
+    base = _base(_loaded(2000))
+    plan = validation.plan(base) if crossed else validation.on_one_split(base.rows)
+    bench = Bench(base, None, Floor(0.05, None), 1e9)  # type: ignore[arg-type]
+    judging = Judging(bench, plan, folder, chooses=True)
+    for name, count in wrong.items():
+        (folder / name).mkdir()
+        judging.keep(name, _answers(plan.judged.y, count)[: few.get(name, len(plan.judged))])
+    judging.reference = next(iter(wrong))
+    return judging
+
+
+def _answers(truth: Array, wrong: int) -> Array:
+    return np.where(np.arange(len(truth)) < wrong, 1 - truth, truth)
+
+
+def _trial(name: str, judging: Judging) -> Trial:
+    answers = judging.answered(name)
+    assert answers is not None
+    value = float(np.mean(answers == judging.validation.judged.y[: len(answers)]))
+    found = Quality("accuracy", value, 0, 1, len(answers), True)
+    return Trial(name, name, "f", [], "onnxruntime", name, quality=found, meets_floor=True, floor_test="proven")
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_what_is_shown_to_be_stronger_becomes_the_reference_and_all_are_held_to_it(
+    tmp_path: Path, crossed: bool
+) -> None:
+    judging = _judging(tmp_path, {"base": 160, "luckier": 158, "better": 20}, crossed)
+    trials = {name: _trial(name, judging) for name in ("base", "luckier", "better")}
+    assert not judging.is_stronger(trials["luckier"]) and judging.is_stronger(trials["better"])
+    assert judging.graded(trials["base"]).floor_test == "proven"
+    judging.reference = "better"
+    assert judging.floor() == pytest.approx(trials["better"].quality.value - 0.05)  # type: ignore[union-attr]
+    met = {trial.id: trial.meets_floor for trial in judging.estimated([*trials.values()])}
+    assert met == {name: judging.graded(trial).meets_floor for name, trial in trials.items()}
+    # what the floor is relative to cannot miss it, however few rows there are
+    judging.bench.floor = Floor(0.0001, None)
+    assert judging.graded(trials["better"]).floor_test == "proven"
+    assert judging.graded(trials["base"]).floor_test != "proven"
+    judging.chooses = False
+    assert not judging.is_stronger(replace(trials["luckier"]))
+
+
+def test_one_that_answered_some_folds_is_held_to_the_reference_on_these_and_sets_no_floor(tmp_path: Path) -> None:
+    judging = _judging(tmp_path, {"base": 40, "lost": 300, "fine": 0}, True, lost=320, fine=320)
+    lost, fine = _trial("lost", judging), _trial("fine", judging)
+    assert judging.graded(lost).floor_test == "failed" and judging.is_lost(judging.answered("lost"))  # type: ignore[arg-type]
+    assert judging.graded(fine).floor_test == "proven" and not judging.is_stronger(fine)
+
+
+def test_answers_are_kept_for_a_study_that_is_resumed(tmp_path: Path) -> None:
+    judging = _judging(tmp_path, {"base": 40, "some": 9}, True, some=320)
+    again = Judging(judging.bench, judging.validation, tmp_path, True)
+    for name in ("base", "some"):
+        assert np.array_equal(again.answered(name), judging.answered(name))  # type: ignore[arg-type]
+    # answers to other rows are no answers
+    other = Judging(judging.bench, validation.on_one_split(judging.bench.workload.rows), tmp_path, True)
+    assert other.answered("base") is None
+
+
+def test_a_large_gap_to_the_training_rows_is_told_with_what_to_do() -> None:
+    def found(train: float, judged: float, greater: bool = True) -> Any:
+        quality = {
+            name: Quality("m", value, value - 0.01, value + 0.01, 300, greater)
+            for name, value in (("train_quality", train), ("quality", judged))
+        }
+
+        class Found:
+            recommended = Trial("a", "tree", "tree", [], "onnxruntime", "a", **quality)
+
+        return Found
+
+    assert "regularised" in gap.warnings(found(1.0, 0.8))[0]
+    assert not gap.warnings(found(0.82, 0.8)) and not gap.warnings(found(0.7, 0.8))
+    assert gap.warnings(found(0.1, 0.5, greater=False)) and not gap.warnings(found(0.5, 0.1, greater=False))
