@@ -30,7 +30,7 @@ _EXPLAINED = 0.4
 _CLUSTERED = (50, 8000)
 _VERY_MANY = 100_000
 _REACH = 1.5
-_BLOCK = 2000  # rows whose distances are held at once; each product costs some waiting, whatever its size
+_BLOCK = 1000  # rows whose distances are held at once; each product costs some waiting, whatever its size
 _MARKS = re.compile(r"[^0-9A-Za-z]+")
 
 
