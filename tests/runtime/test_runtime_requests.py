@@ -84,6 +84,19 @@ def test_a_missing_number_is_imputed_however_it_is_written(session: Session, mis
     np.testing.assert_allclose(session.scores(many), np.repeat(wanted, 100, axis=0), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 100])
+def test_numbers_that_float32_does_not_hold_are_missing(session: Session, kind: Any, n: int) -> None:
+    row: dict[str, Any] = {"age": np.nan, "hours per week": 40.0, "work": "office", "town": ""}
+    wanted = np.repeat(session.scores([row]), n, axis=0)  # type: ignore[arg-type]
+    for odd in (np.inf, -np.inf, 3e38 if kind is np.float32 else 1e300):
+        request = {name: np.array([cell] * n) for name, cell in row.items()} | {"age": np.full(n, odd, kind)}
+        if abs(odd) == 3e38:  # large, yet a number
+            assert np.isfinite(session.scores(request)).all()
+        else:
+            np.testing.assert_allclose(session.scores(request), wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("missing", ["", None, np.nan, pd.NA, pd.NaT, "NA", " "])
 def test_a_missing_word_is_the_empty_one(session: Session, missing: Any) -> None:
     row: dict[str, Any] = {"age": 30.0, "hours per week": 40.0, "work": "", "town": "Örtchen 1"}
