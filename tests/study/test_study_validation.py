@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,11 @@ import pytest
 from trimwatt import input, metric
 from trimwatt.study import gap, validation
 from trimwatt.study.bench import Bench, Floor
-from trimwatt.study.candidate import make
+from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.crossing import cross_fit
 from trimwatt.study.judging import Judging
+from trimwatt.study.worker import Outcome
+from trimwatt.study.workshop import Made
 from trimwatt.trial import Quality, Trial
 from trimwatt.workload import Array, Data, Independence, Workload
 
@@ -148,3 +154,28 @@ def test_a_large_gap_to_the_training_rows_is_told_with_what_to_do() -> None:
     assert "regularised" in gap.warnings(found(1.0, 0.8))[0]
     assert not gap.warnings(found(0.82, 0.8)) and not gap.warnings(found(0.7, 0.8))
     assert gap.warnings(found(0.1, 0.5, greater=False)) and not gap.warnings(found(0.5, 0.1, greater=False))
+
+
+@pytest.mark.parametrize(
+    ("is_right", "limit_s", "folds", "error"),
+    [(True, 1e3, 5, None), (True, 0.03, 1, "1 of 5 folds"), (False, 1e3, 1, None)],
+)
+def test_some_folds_that_disprove_nothing_are_no_judgement(
+    tmp_path: Path, is_right: bool, limit_s: float, folds: int, error: str | None
+) -> None:
+    judging = _judging(tmp_path, {"base": 0}, True)
+
+    def in_folds(*asked: Any) -> Iterator[Made]:
+        for part in judging.validation.parts:
+            time.sleep(0.02)
+            yield Made(Outcome(val=part.val.y if is_right else 1 - part.val.y), None, ())
+
+    shop = SimpleNamespace(use=lambda name, data: None, in_folds=in_folds)
+    engine: Any = SimpleNamespace(
+        judging=judging, workshop=shop, ledger=SimpleNamespace(book=lambda *entry: None), place=lambda name: tmp_path,
+        workload=judging.bench.workload,
+    )  # fmt: skip
+    trial = Trial("x", "x", "f", [], "onnxruntime", "x")
+    crossed = cross_fit(engine, trial, Candidate((make("tree"),)), limit_s)
+    assert len(crossed.answers) == folds
+    assert crossed.error is None if error is None else error in str(crossed.error)

@@ -15,6 +15,7 @@ from trimwatt.study.validation import FOLDS, on_one_split
 from trimwatt.study.worker import seen
 from trimwatt.study.workshop import Made
 from trimwatt.trial import Quality, Trial
+from trimwatt.units import seconds
 from trimwatt.workload import Array
 
 if TYPE_CHECKING:
@@ -68,14 +69,22 @@ def cross_fit(
         if most_s is not None and took_s > most_s:
             crossed.error = TrialStopped("fitting it five times takes more than a study of this budget has")
             break
-        left_s = limit_s - (time.monotonic() - started)
-        if left_s < (1 + _WHOLE) * crossed.longest_s or engine.judging.is_lost(crossed.val):
+        if engine.judging.is_lost(crossed.val):
+            break
+        if limit_s - (time.monotonic() - started) < (1 + _WHOLE) * crossed.longest_s:
+            crossed.error = _stopped(crossed, len(parts), limit_s)
             break
     return crossed
 
 
+def _stopped(crossed: Crossed, folds: int, limit_s: float) -> TrialStopped:
+    """A few folds that do not disprove it say too little to choose it by."""
+    done = len(crossed.answers)
+    return TrialStopped(f"{done} of {folds} folds were done in {seconds(limit_s)}, the time it was given")
+
+
 def _take(engine: Engine, trial: Trial, crossed: Crossed, made: Made, took_s: float) -> None:
-    """Add what one fold gave; one that ran out of time leaves it at the folds before."""
+    """Add what one fold gave, or why it gave nothing."""
     engine.ledger.book(trial.id, made.outcome.usages)
     crossed.longest_s = max(crossed.longest_s, took_s)
     if made.cost is not None:
@@ -86,7 +95,7 @@ def _take(engine: Engine, trial: Trial, crossed: Crossed, made: Made, took_s: fl
         if first:
             part = engine.judging.validation.parts[0]
             crossed.train_quality = engine.judging.seen(seen(part, engine.workload.seed), made.outcome.train)
-    elif not (made.outcome.late and crossed.answers):
+    else:
         kind = TrialStopped if made.outcome.late else TrialFailed
         fold = f" (in fold {len(crossed.answers) + 1})" if crossed.answers else ""
         crossed.error = kind((made.outcome.failure or "nothing was exported") + fold)
