@@ -7,7 +7,7 @@ from typing import Any
 
 from trimwatt import input
 from trimwatt.meter._base import Meter
-from trimwatt.study import gap, host, recommend, rivalry, verdict
+from trimwatt.study import gap, host, recommend, rivalry, unlearned, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
@@ -51,6 +51,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
             *([validation.note] if validation.note else []),
             *verdict.warnings(base, found, engine.ledger.meter.origin),
             *gap.warnings(found),
+            *_unlearned(engine, found),
             *(engine.bench.reference.warnings() if engine.bench.reference else []),
             *_host_warnings(test),
         ],
@@ -69,6 +70,13 @@ def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
         "duration_s": ledger.duration_s(),
         "payback": {"own_predictions": pay.own_predictions, "study_predictions": pay.study_predictions},
     }
+
+
+def _unlearned(engine: Engine, found: Found) -> list[str]:
+    if found.recommended is None:
+        return []
+    answers = engine.judging.answered(found.recommended.id)
+    return unlearned.warnings(engine.judging.validation.judged, answers, engine.workload.rows.classes)
 
 
 def _refit(engine: Engine, found: Found) -> str | None:
