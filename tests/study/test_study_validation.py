@@ -179,3 +179,39 @@ def test_some_folds_that_disprove_nothing_are_no_judgement(
     crossed = cross_fit(engine, trial, Candidate((make("tree"),)), limit_s)
     assert len(crossed.answers) == folds
     assert crossed.error is None if error is None else error in str(crossed.error)
+
+
+def test_rows_tied_to_training_rows_make_no_reference(tmp_path: Path) -> None:
+    data = _loaded(2000)
+    free = np.arange(len(data.val)) >= len(data.val) // 4
+    base = _base(replace(data, val_by="source", independence=Independence(val=free)))
+    judging = Judging(Bench(base, None, Floor(0.05, None), 1e9), validation.plan(base), tmp_path, True)  # type: ignore[arg-type]
+    wrong = {"base": np.arange(len(free)) < 90, "knows them by heart": free & (np.arange(len(free)) < 130)}
+    for name, where in wrong.items():
+        (tmp_path / name).mkdir()
+        judging.keep(name, np.where(where, 1 - data.val.y, data.val.y))
+    judging.reference = "base"
+    assert wrong["base"].sum() > 2 * wrong["knows them by heart"].sum()
+    assert not judging.is_stronger(_trial("knows them by heart", judging))
+
+
+def test_a_metric_of_ranks_sets_the_floor_within_the_folds_as_it_judges_within_them(tmp_path: Path) -> None:
+    """Scores of two folds share no scale, so over all rows together the reference would look worse than it is."""
+    base = replace(_base(_loaded(2000)), metric=metric.get("auc", 1))
+    plan = validation.plan(base)
+    judging = Judging(Bench(base, None, Floor(0.01, None), 1e9), plan, tmp_path, True)  # type: ignore[arg-type]
+    folds = plan.folds(len(plan.judged))
+    assert folds is not None
+    noise = np.random.default_rng(0).normal(size=len(plan.judged))
+    score = 1 / (1 + np.exp(-(plan.judged.y + noise + 3.0 * folds.number)))
+    (tmp_path / "base").mkdir()
+    judging.keep("base", np.stack([1 - score, score], axis=1))
+    judging.reference = "base"
+    judged = judging.judge(judging.answered("base"))  # type: ignore[arg-type]
+    assert judged.floor == judging.floor() == pytest.approx(judged.quality.value - 0.01)
+    trial = replace(_trial_of(judged.quality), meets_floor=False)
+    assert judging.estimated([trial])[0].meets_floor
+
+
+def _trial_of(found: Quality) -> Trial:
+    return Trial("base", "base", "f", [], "onnxruntime", "base", quality=found)

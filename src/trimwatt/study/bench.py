@@ -124,7 +124,7 @@ class Bench:
     def _judge(self, split: Split, candidate: Array, reference: Array, folds: Folds | None = None) -> Judged:
         metric, seed, absolute = self.workload.quality, self.workload.seed, self.floor.absolute
         found = quality.estimate(metric, split.y, candidate, seed, folds)
-        floor = self.least(split, reference)
+        floor = self.least(split, reference, folds)
         drop = None if absolute is not None else self.floor.max_drop
         graded = quality.floor_test(
             metric, split.y, candidate, reference, max_drop=drop, floor=absolute, seed=seed, folds=folds
@@ -135,12 +135,12 @@ class Bench:
             grade = "proven"
         return Judged(found, floor, grade, graded.margin, metric.meets(found.value, floor) and grade != "failed")
 
-    def least(self, split: Split, reference: Array) -> float:
-        """The floor that `reference` sets on these rows, or the one that was asked."""
+    def least(self, split: Split, reference: Array, folds: Folds | None = None) -> float:
+        """The floor that `reference` sets on these rows, or the one that was asked; folds: as in `judge`."""
         metric = self.workload.quality
         if self.floor.absolute is not None:
             return self.floor.absolute
-        return metric.floor(metric(split.y, reference), self.floor.max_drop)
+        return metric.floor(quality.observed(metric, split.y, reference, folds), self.floor.max_drop)
 
     def check_host(self, artifact: Artifact, most_s: float) -> SelfTest:
         """Compare the baseline with itself, opened twice more: what this host cannot tell apart.

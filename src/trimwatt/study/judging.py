@@ -61,18 +61,25 @@ class Judging:
         """The floor on all rows."""
         answers = self.answered(self.reference)
         assert answers is not None  # noqa: S101 - the reference has answered all rows
-        return self.bench.least(self.validation.rows(len(answers)), answers)
+        return self.bench.least(self.validation.rows(len(answers)), answers, self.validation.folds(len(answers)))
 
     def is_stronger(self, trial: Trial) -> bool:
-        """Whether the paired test shows its quality to be better than the reference's, on all rows."""
+        """Whether the paired test shows its quality to be better than the reference's, on all independent rows.
+
+        Rows that are tied to training rows would have a model that knows them by heart set the floor.
+        """
         mine, theirs = self.answered(trial.id), self.answered(self.reference)
         if not self.chooses or trial.id == self.reference or trial.status != "done" or mine is None or theirs is None:
             return False
         if not len(mine) == len(theirs) == len(self.validation.judged):
             return False
-        workload, truth = self.bench.workload, self.validation.judged.y
+        workload, truth, free = self.bench.workload, self.validation.judged.y, self.validation.free
         folds = self.validation.folds(len(mine))
-        return quality.is_better(workload.quality, truth, mine, theirs, folds=folds, seed=workload.seed)
+        if free is not None:
+            truth, mine, theirs = truth[free], mine[free], theirs[free]
+        return len(truth) > 0 and quality.is_better(
+            workload.quality, truth, mine, theirs, folds=folds, seed=workload.seed
+        )
 
     def graded(self, trial: Trial) -> Trial:
         """The trial as it stands to the present reference."""
@@ -95,7 +102,8 @@ class Judging:
             if answers is None or reference is None or trial.quality is None:
                 found.append(trial)
                 continue
-            floor = self.bench.least(rows.rows(len(answers)), reference[: len(answers)])
+            n = len(answers)
+            floor = self.bench.least(rows.rows(n), reference[:n], rows.folds(n))
             found.append(replace(trial, meets_floor=metric.meets(trial.quality.value, floor)))
         return found
 
