@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -48,26 +49,22 @@ class Crossed:
         return total([*self.costs, *([made] if made else [])])
 
 
-def cross_fit(
-    engine: Engine, trial: Trial, candidate: Candidate, limit_s: float, most_s: float | None = None
-) -> Crossed:
+def cross_fit(engine: Engine, trial: Trial, candidate: Candidate, limit_s: float, most_s: float = math.inf) -> Crossed:
     """Judge `candidate` in as many folds as it takes to show that it misses the floor, all where it does not.
 
-    limit_s: for the folds and the model that is measured after them. most_s: the time that one fold may take, beyond
-    which it ends with TrialStopped.
+    limit_s: for the folds and the model that is measured after them. most_s: for one fold; one that takes longer is cut
+    off.
     """
     parts, crossed, started = engine.judging.validation.parts, Crossed(), time.monotonic()
+    place = engine.place(trial.id)
     names = [f"fold{n}" for n in range(len(parts))]
     for name, part in zip(names, parts, strict=True):
         engine.workshop.use(name, part)
     began = started
-    for made in engine.workshop.in_folds(candidate.recipe, candidate.runtime, engine.place(trial.id), names, limit_s):
+    for made in engine.workshop.in_folds(candidate.recipe, candidate.runtime, place, names, limit_s, most_s):
         took_s, began = time.monotonic() - began, time.monotonic()
         _take(engine, trial, crossed, made, took_s)
         if crossed.error is not None or len(crossed.answers) == len(parts):
-            break
-        if most_s is not None and took_s > most_s:
-            crossed.error = TrialStopped("fitting it five times takes more than a study of this budget has")
             break
         if engine.judging.is_lost(crossed.val):
             break
@@ -102,16 +99,17 @@ def _take(engine: Engine, trial: Trial, crossed: Crossed, made: Made, took_s: fl
 
 
 def cross_baseline(engine: Engine, trial: Trial, candidate: Candidate, limit_s: float) -> Crossed | None:
-    """The baseline in every fold; None, and one split for all candidates, where the budget does not last for that."""
+    """The baseline in every fold; None, and one split for all candidates, where it cannot be made in each in time."""
     if not engine.judging.validation.is_crossed:
         return None
     with engine.ledger.booking("prepare", trial.id, "folds"):
         crossed = cross_fit(engine, trial, candidate, limit_s, _FOLDS_SHARE * limit_s / (FOLDS + 1))
-    if crossed.error is not None and not isinstance(crossed.error, TrialStopped):
-        raise crossed.error
     if len(crossed.answers) == FOLDS:
         return crossed
-    turn_to_one_split(engine, f"fitting {candidate.name} {FOLDS + 1} times takes too long for this budget")
+    why = f"fitting {candidate.name} {FOLDS + 1} times takes too long for this budget"
+    if crossed.error is not None and not isinstance(crossed.error, TrialStopped):
+        why = f"{candidate.name} cannot be made in every fold: {crossed.error}"
+    turn_to_one_split(engine, why)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -106,24 +107,31 @@ class Workshop:
                 return self._made(steps, outcome, rows)
 
     def in_folds(
-        self, steps: Sequence[Any], runtime: str, folder: Path, names: Sequence[str], limit_s: float
-    ) -> Iterator[Made]:
+        self, steps: Sequence[Any], runtime: str, folder: Path, names: Sequence[str], limit_s: float,
+        most_s: float = math.inf,
+    ) -> Iterator[Made]:  # fmt: skip
         """The same from the rows of one fold after the other, in one process; each is asked what it was held out.
 
-        names: of the folds' rows. Each export replaces the last. Ends with the first that fails, or after `limit_s`.
+        names: of the folds' rows. Each export replaces the last. Ends with the first that fails, that takes more than
+        `most_s`, or after `limit_s`.
         """
-        until = time.monotonic() + limit_s
+        until, rows = time.monotonic() + limit_s, names[0]
+        given_s = min(limit_s, most_s)
+        if late := self._known_slow(steps, given_s, rows):
+            yield self._made(steps, late, rows)
+            return
         try:
             with self._child() as child:
                 for rows in names:
-                    made = self._made_by(child, steps, runtime, folder, until - time.monotonic(), rows, judged=True)
+                    given_s = min(until - time.monotonic(), most_s)
+                    made = self._made_by(child, steps, runtime, folder, given_s, rows, judged=True)
                     yield made
                     if made.outcome.failure is not None:
                         return
         except TrialFailed as error:
             outcome = Outcome(failure=str(error), late=isinstance(error, TrialStopped))
-            self._note_slow(steps, outcome, limit_s, names[0])
-            yield self._made(steps, outcome, names[0])
+            self._note_slow(steps, outcome, given_s, rows)
+            yield self._made(steps, outcome, rows)
 
     def _child(self) -> Child:
         return Child(
