@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
+from trimwatt.compare.arms import SessionArm
+from trimwatt.energy import Energy, total
 from trimwatt.errors import TrialFailed
+from trimwatt.runtime._base import Artifact
 from trimwatt.study.candidate import Candidate, group
 from trimwatt.study.engine import Engine, Found, compared
 from trimwatt.study.workshop import Made
@@ -28,21 +33,26 @@ def fit_again(engine: Engine, found: Found, rivals: Sequence[Trial]) -> None:
     for trial in dict.fromkeys(t.id for t in (found.baseline, *rivals, found.reference)):
         if trial in engine.fitted_again or not _learns(engine, engine.candidates.get(trial)):
             continue
-        if engine.unspent_s() < engine.fitting_s(trial) + 2 * engine.pace_s:
+        if engine.unspent_s() < engine.fitting_s(trial) + 3 * engine.pace_s:
             found.notes.append(f"{engine.by_id(trial).name} was not fitted again on validation rows: no time was left")
             continue
         _fit(engine, found, engine.by_id(trial), replace(data, train=data.train.joined(data.val)))
 
 
 def _fit(engine: Engine, found: Found, trial: Trial, data: Data) -> None:
+    """Put the trial fitted again in the place of what was judged, where it opens and keeps the limits."""
     try:
         made = _made(engine, trial, data, _CHOSEN_BY)
-        engine.artifacts[trial.id] = made.whole()
-        engine.fitted_again.add(trial.id)
-        if trial.id == found.baseline.id:
-            _open_baseline(engine, found)
+        artifact = made.whole()
+        own = _measure(engine, trial, artifact, is_baseline=trial.id == found.baseline.id)
     except TrialFailed as error:
         found.notes.append(f"{trial.name} stays as it was fitted on the training rows alone: {error}")
+        return
+    engine.artifacts[trial.id] = artifact
+    engine.fitted_again.add(trial.id)
+    own |= {"cost": _cost(trial, made), "notes": [*trial.notes, NOTE]}
+    engine.amend(replace(trial, **own))
+    found.baseline, found.reference = (engine.by_id(t.id) for t in (found.baseline, found.reference))
 
 
 def _made(engine: Engine, trial: Trial, data: Data, rows: str) -> Made:
@@ -57,20 +67,37 @@ def _made(engine: Engine, trial: Trial, data: Data, rows: str) -> Made:
     return made
 
 
-def _open_baseline(engine: Engine, found: Found) -> None:
-    """The baseline as it is now, for all that follows to be compared with."""
-    artifact = engine.artifacts[found.baseline.id]
-    with engine.ledger.booking("measure", found.baseline.id, "baseline, fitted again"):
-        arm = engine.bench.open(artifact, "baseline")
+def _measure(engine: Engine, trial: Trial, artifact: Artifact, is_baseline: bool) -> dict[str, Any]:
+    """What the trial says of itself as it is now; the baseline stays open for all that follows to be compared with."""
+    with engine.ledger.booking("measure", trial.id, "fitted again"), ExitStack() as stack:
+        arm = stack.enter_context(engine.bench.open(artifact, "baseline" if is_baseline else trial.name))
+        if not is_baseline:
+            return _figures(engine, trial, arm, artifact)
+        side, figures = engine.bench.alone(arm), engine.figures(arm, artifact)
+        stack.pop_all()
         engine.bench.close()
         engine.bench.baseline = arm
-        side = engine.bench.alone(arm)
-        figures = engine.figures(arm, artifact)
-    notes = [*found.baseline.notes, NOTE]
-    own = {"energy_per_prediction": side.energy, "cpu_s_per_prediction": side.cpu_s, "notes": notes, **figures}
-    found.baseline = engine.amend(replace(engine.by_id(found.baseline.id), **own))
-    if found.reference.id == found.baseline.id:
-        found.reference = found.baseline
+        return {"energy_per_prediction": side.energy, "cpu_s_per_prediction": side.cpu_s, **figures}
+
+
+def _figures(engine: Engine, trial: Trial, arm: SessionArm, artifact: Artifact) -> dict[str, Any]:
+    """The figures of a trial fitted again; raises TrialFailed where it breaks a limit that it kept before."""
+    before = {"latency_s": trial.latency_s, "size_bytes": trial.size_bytes, "peak_rss_bytes": trial.peak_rss_bytes}
+    figures = engine.figures(arm, artifact)
+    broken = _broken(engine, figures)
+    if broken and not _broken(engine, before):
+        raise TrialFailed(f"fitted again it breaks the limit on {broken}")
+    return figures
+
+
+def _broken(engine: Engine, figures: dict[str, Any]) -> str | None:
+    latency_s = (figures["latency_s"] or {}).get("p50")
+    return engine.options.limits.broken(latency_s, figures["size_bytes"], figures["peak_rss_bytes"])
+
+
+def _cost(trial: Trial, made: Made) -> Energy | None:
+    """What finding it took, with fitting it again."""
+    return total([cost for cost in (trial.cost, made.cost) if cost is not None])
 
 
 def fit_on_all(engine: Engine, found: Found) -> None:
@@ -88,11 +115,11 @@ def fit_on_all(engine: Engine, found: Found) -> None:
         made = _made(engine, chosen, every, _EVERY)
         artifact = made.whole()
         with engine.bench.open(artifact, chosen.name) as arm, engine.ledger.booking("measure", chosen.id, "all rows"):
-            figures = engine.figures(arm, artifact)
-            settled = chosen
+            figures = _figures(engine, chosen, arm, artifact)
+            settled = replace(chosen, cost=_cost(chosen, made))
             if chosen.id != found.baseline.id:
                 comparison = engine.bench.screen(arm, max(2.0, 0.4 * engine.unspent_s()))
-                settled = compared(chosen, found.baseline, comparison)
+                settled = compared(settled, found.baseline, comparison)
     except TrialFailed as error:
         found.notes.append(f"{chosen.name} was not fitted again on the test rows: {error}")
         return

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
-from trimwatt.compare.arms import SessionArm
 from trimwatt.compare.finals import Finals
 from trimwatt.errors import TrialFailed
 from trimwatt.study import again, recommend
@@ -58,11 +56,15 @@ def _decide(engine: Engine, found: Found, pool: list[Trial]) -> None:
     affordable = int(engine.unspent_s() / engine.pace_s) - 2
     eligible = {trial.id for trial in pool}
     found.recommended, found.tied = recommend.by_screening(pool, found.baseline.id)
-    again.fit_again(engine, found, rivals[: max(0, affordable)])
-    if rivals and affordable >= 1:
-        _finals(engine, found, rivals[:affordable], eligible)
-    elif rivals:
+    if rivals and affordable < 1:
+        # nor for fitting the choice again, which must not be held to a baseline and a reference that were
         found.notes.append("no time was left for direct finals: the choice rests on screening")
+        return
+    again.fit_again(engine, found, rivals[: max(0, affordable)])
+    if found.recommended is not None:
+        found.recommended = engine.by_id(found.recommended.id)
+    if rivals:
+        _finals(engine, found, rivals[:affordable], eligible)
 
 
 def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str]) -> None:
@@ -80,23 +82,15 @@ def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str
         except TrialFailed as error:
             found.notes.append(f"the finals were not finished, the choice rests on screening: {error}")
             return
-        figures = [_fitted_again(engine, trial, arm) for trial, arm in zip(present, arms, strict=True)]
     if result is not None:
         settled = [
-            engine.amend(compared(replace(t, **more), found.baseline, c))
-            for t, more, c in zip(present, figures, result.to_baseline, strict=True)
+            engine.amend(compared(engine.by_id(t.id), found.baseline, c))
+            for t, c in zip(present, result.to_baseline, strict=True)
         ]
         found.finals = result.to_dict()
-        # a model that was fitted again is another, which may break a limit that the one before it kept
+        # a baseline that was fitted again is another, which may break a limit that the one before it kept
         kept = {t.id for t in recommend.acceptable([found.baseline, *settled], engine.options)}
-        _choose(found, [found.baseline, *settled], result, (eligible & kept) or eligible)
-
-
-def _fitted_again(engine: Engine, trial: Trial, arm: SessionArm) -> dict[str, Any]:
-    """The figures of a finalist that was fitted again; none where it is the model that was judged."""
-    if trial.id not in engine.fitted_again:
-        return {}
-    return {**engine.figures(arm, engine.artifact(trial)), "notes": [*trial.notes, again.NOTE]}
+        _choose(found, [found.baseline, *settled], result, eligible & kept)
 
 
 def _choose(found: Found, everyone: list[Trial], result: Finals, eligible: set[str]) -> None:

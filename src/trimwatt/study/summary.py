@@ -82,12 +82,14 @@ def _unlearned(engine: Engine, found: Found) -> list[str]:
 def _refit(engine: Engine, found: Found) -> str | None:
     """The rows that the model handed over was fitted on; None where it came fitted or nothing is handed over."""
     chosen = found.recommended
-    if chosen is None or (engine.workload.form != "none" and engine.workload.trainer is None):
-        return "train+val" if chosen is not None and chosen.id in engine.fitted_again else None
+    if chosen is None:
+        return None
     if found.refitted:
         return "all"
-    both = engine.judging.validation.is_crossed or chosen.id in engine.fitted_again
-    return "train+val" if both else "train"
+    if engine.judging.validation.is_crossed or chosen.id in engine.fitted_again:
+        return "train+val"
+    came_fitted = engine.workload.form != "none" and engine.workload.trainer is None
+    return None if came_fitted else "train"
 
 
 def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
@@ -114,7 +116,9 @@ def exit_code(found: Found, options: Options, trials: list[Trial]) -> int:
     if options.strict and not found.independent:
         return 4
     unproven = any(trial.meets_floor and trial.floor_test != "proven" for trial in trials)
-    return 4 if options.strict and found.recommended.id == found.baseline.id and unproven else 0
+    kept = found.recommended.id == found.baseline.id and unproven
+    held_back = found.recommended.id == found.reference.id and found.boldest is not None
+    return 4 if options.strict and (kept or held_back) else 0
 
 
 def independence(rows: Data, confirmed: bool = True) -> dict[str, Any]:
