@@ -50,10 +50,13 @@ def read(store: Store) -> dict[str, Any] | None:
         return None
     try:
         options = asked.get("options") or {}
+        reference = next((trial for trial in trials if trial["id"] == store.get("reference")), trials[0])
+        floor = _floor(asked, options, reference)
         return {
             **_opening(asked, options), **(store.get(ABOUT) or {}),
-            "floor": _floor(asked, options, trials[0]), "baseline": trials[0]["id"], "recommended": None,
-            "verdict": None, "payback": None, "trials": trials, "ledger": store.ledger(),
+            "floor": floor, "baseline": trials[0]["id"], "reference": reference["id"], "recommended": None,
+            "verdict": None, "payback": None, "ledger": store.ledger(),
+            "trials": trials if reference is trials[0] else [_estimated(floor, trial) for trial in trials],
             "warnings": [_not_done(trials, store.get(PROGRESS) or {})],
         }  # fmt: skip
     except (AttributeError, KeyError, TypeError, IndexError) as error:
@@ -70,18 +73,28 @@ def _opening(asked: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _floor(asked: dict[str, Any], options: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any] | None:
-    """The floor as the study had it: given, or the baseline's quality less the drop; None for a metric of one's own."""
+def _floor(asked: dict[str, Any], options: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any] | None:
+    """The floor as the study had it: given, or the reference's quality less the drop; None for one's own metric."""
     if options.get("floor") is not None:
         return {"kind": "absolute", "value": options["floor"]}
     from trimwatt import metric
 
     name = asked["metric"][0] if isinstance(asked["metric"], list) else asked["metric"]
     try:
-        value = metric.get(name).floor(baseline["quality"]["value"], options["max_drop"])
+        value = metric.get(name).floor(reference["quality"]["value"], options["max_drop"])
     except (InputError, KeyError, TypeError):
         return None
     return {"kind": "max_drop", "value": value, "max_drop": options["max_drop"]}
+
+
+def _estimated(floor: dict[str, Any] | None, trial: dict[str, Any]) -> dict[str, Any]:
+    """A trial by its estimate alone: it was tested against the reference of its time, perhaps another than the last."""
+    if floor is None or not trial.get("quality"):
+        return {**trial, "floor_test": None}
+    found = trial["quality"]
+    least = floor["value"]
+    meets = found["value"] >= least if found["greater_is_better"] else found["value"] <= least
+    return {**trial, "meets_floor": meets, "floor_test": None, "floor_margin": None}
 
 
 def _not_done(trials: list[dict[str, Any]], progress: dict[str, Any]) -> str:
