@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self
@@ -87,6 +88,10 @@ def _column_joined(first: Any, second: Any) -> Any:
         return np.concatenate([first, second])
     import pandas as pd
 
+    if isinstance(first, pd.Categorical) and isinstance(second, pd.Categorical) and first.dtype != second.dtype:
+        # as text they would no longer be categories to a model that looks for them
+        with contextlib.suppress(TypeError):
+            return pd.api.types.union_categoricals([first, second])
     return pd.concat([pd.Series(first), pd.Series(second)], ignore_index=True).array
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trimwatt import parting
 from trimwatt.errors import InputError
-from trimwatt.workload import Data, Split
+from trimwatt.workload import Data, Split, Stored, joined
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,3 +73,22 @@ def test_rows_of_two_splits_go_together_with_what_ties_them() -> None:
     both = first.joined(second)
     assert len(both) == 200 and np.array_equal(both.group, np.arange(200))
     assert first.joined(_data().train).group is None
+
+
+def test_stored_columns_of_two_files_go_together_as_what_they_are() -> None:
+    pd = pytest.importorskip("pandas")
+    first = Stored({
+        "c": pd.Categorical(["a", "b"]), "n": pd.array([1, None], dtype="Int64"), "m": np.ma.masked_equal([1, 2], 2),
+        "o": pd.Categorical(["lo", "hi"], categories=["lo", "hi"], ordered=True), "t": np.array(["x", "yy"]),
+    })  # fmt: skip
+    second = Stored({
+        "c": pd.Categorical(["c", None]), "n": np.array([3, 4]), "m": np.array([3, 4]),
+        "o": pd.Categorical(["hi", "lo"], categories=["lo", "hi"], ordered=True), "t": np.array(["zzz", "x"]),
+    })  # fmt: skip
+    both = joined(first, second)
+    assert isinstance(both, Stored)
+    assert set(both["c"].categories) == {"a", "b", "c"} and pd.isna(both["c"]).tolist() == [False, False, False, True]
+    assert str(both["n"].dtype) == "Int64" and both["m"].mask.tolist() == [False, True, False, False]
+    assert both["o"].ordered and both["t"].tolist() == ["x", "yy", "zzz", "x"]
+    # categories of other types are no longer categories, but no error either
+    assert len(joined(first, Stored({**second, "c": pd.Categorical([1, 2])}))["c"]) == 4
