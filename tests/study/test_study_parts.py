@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trimwatt.energy import Energy
 from trimwatt.errors import InputError
 from trimwatt.study import folder as folders
-from trimwatt.study import recommend, verdict
+from trimwatt.study import recommend, summary, verdict
 from trimwatt.study.engine import Found
 from trimwatt.study.options import Limits, Options
 from trimwatt.trial import Quality, Ratio, Trial
@@ -210,3 +210,18 @@ def test_json_is_written_beside_and_renamed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         folders.write_json(path, {"a": float("nan")})
     assert path.read_text() == '{\n "a": 1\n}'
+
+
+def test_a_floor_that_was_named_is_set_by_no_model() -> None:
+    assert Options().seeks_reference and not Options(reference="baseline").seeks_reference
+    assert not Options(floor=0.9).seeks_reference
+
+
+def test_strict_ends_with_4_where_the_strongest_is_taken_though_cheaper_ones_may_do() -> None:
+    base, strong, cheap = _trial("base", 1.0, meets=False), _trial("strong", 0.9), _trial("cheap", 0.1)
+    found = Found(base, strong, 0.9, recommended=strong, confirmed=True)
+    every = [base, replace(strong, floor_test="proven"), cheap]
+    assert summary.exit_code(found, Options(strict=True), every) == 0
+    found.boldest = cheap
+    assert summary.exit_code(found, Options(strict=True), every) == 4
+    assert summary.exit_code(found, Options(), every) == 0

@@ -64,6 +64,11 @@ class Options:
                 f"max_drop is a share of 1 (0.01: a point), got {self.max_drop:g}; did you mean {meant:g}?"
             )
 
+    @property
+    def seeks_reference(self) -> bool:
+        """Whether the strongest model is to set the floor; one that was named is set by none."""
+        return self.reference == "best" and self.floor is None
+
     def identity(self) -> dict[str, Any]:
         """What must be equal for a study to be resumed; the budget may grow, the choice be strict or bold."""
         free = ("budget", "strict", "bold", "refit")

@@ -167,7 +167,7 @@ def _run(
         bench = Bench(base, ledger.meter, Floor(options.max_drop, options.floor), memory)
         bench.reference = reference
         _open_ledger(ledger, store, server)
-        chooses = options.reference == "best" and base.form == "none"
+        chooses = options.seeks_reference and base.form == "none"
         judging = Judging(bench, judged, folder / "trials", chooses)
         engine = Engine(base, options, folder, workshop, bench, judging, ledger, store, event)
         try:
