@@ -49,17 +49,29 @@ def parse_bytes(text: str) -> float:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a study may spend: `amount` seconds of wall time or joules of the ledger's total."""
+    """What a study may spend: `amount` seconds of wall time, joules of the ledger's total, or trials."""
 
     amount: float
-    kind: Literal["s", "J"]
+    kind: Literal["s", "J", "trials"]
 
     def __str__(self) -> str:
-        return seconds(self.amount) if self.kind == "s" else joules(self.amount)
+        return spent(self.amount, self.kind)
+
+
+def spent(amount: float, kind: str) -> str:
+    """An amount of what a budget counts, for people."""
+    if kind == "trials":
+        return f"{amount:,.0f} trial{'s' * (amount != 1)}"
+    return seconds(amount) if kind == "s" else joules(amount)
+
+
+_TRIALS = re.compile(r"([1-9][0-9]{0,5}) ?trials?")
 
 
 def parse_budget(text: str) -> Budget:
-    """A budget from "10kJ", "5Wh", "20min"; raises InputError for anything else or nothing at all."""
+    """A budget from "10kJ", "5Wh", "20min" or "40trials"; raises InputError for anything else or nothing at all."""
+    if found := _TRIALS.fullmatch(text.strip()):
+        return Budget(float(found[1]), "trials")
     for parse, kind in ((parse_duration, "s"), (parse_energy, "J")):
         try:
             amount = parse(text)
@@ -68,7 +80,9 @@ def parse_budget(text: str) -> Budget:
         if amount <= 0:
             raise InputError(f"a budget of {text} pays for nothing; give time or energy above zero, like 10min or 10kJ")
         return Budget(amount, kind)  # type: ignore[arg-type]
-    raise InputError(f"budget is time or energy, got {text!r}; write it like 20min, 10kJ or 5Wh")
+    raise InputError(
+        f"budget is time, energy or a number of trials, got {text!r}; write it like 20min, 10kJ, 5Wh or 40trials"
+    )
 
 
 def _scaled(value: float, unit: str) -> str:

@@ -32,7 +32,7 @@ def _table(rows: int, seed: int = 0) -> dict[str, Any]:
 
 
 def _study(folder: Path, rows: int, **asked: Any) -> dict[str, Any]:
-    asked = {"budget": "1h", "techniques": "runtime,classical", "baseline": "linear", **asked}
+    asked = {"budget": "12trials", "techniques": "runtime,classical", "baseline": "linear", **asked}
     return optimize(data=_table(rows), output=folder / "out", **asked).to_dict()
 
 

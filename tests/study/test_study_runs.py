@@ -54,7 +54,7 @@ def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def _command(data: Path, folder: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "trimwatt", "optimize", str(data), "--baseline", "forest", "--techniques",
-        "runtime,classical", "--budget", "1h", "-o", str(folder), *more,
+        "runtime,classical", "--budget", "10trials", "-o", str(folder), *more,
     ]  # fmt: skip
 
 
@@ -255,7 +255,13 @@ def test_a_study_goes_on_with_a_stricter_choice(digits: Path, study: dict[str, A
     with contextlib.closing(open_store(folder)) as store:
         store.set("test rows asked for", ["t99"])
     done = optimize(
-        data=digits, baseline="forest", techniques="runtime,classical", output=folder, resume=True, strict=True
+        data=digits,
+        baseline="forest",
+        techniques="runtime,classical",
+        budget="10trials",
+        output=folder,
+        resume=True,
+        strict=True,
     )
     again = json.loads((done.folder / "study.json").read_text())
     trials = {trial["id"]: trial for trial in again["trials"]}

@@ -45,10 +45,12 @@ def test_what_is_not_a_quantity_is_refused_with_an_example(text: str) -> None:
 
 def test_a_budget_is_time_or_energy_and_more_than_nothing() -> None:
     assert units.parse_budget("20min") == units.Budget(1200, "s")
+    assert units.parse_budget("40trials") == units.Budget(40, "trials")
+    assert str(units.parse_budget("1 trial")) == "1 trial"
     assert units.parse_budget("5Wh") == units.Budget(18_000, "J")
     with pytest.raises(InputError, match="pays for nothing"):
         units.parse_budget("0s")
-    with pytest.raises(InputError, match="time or energy"):
+    with pytest.raises(InputError, match="time, energy or a number of trials"):
         units.parse_budget("10 MB")
 
 

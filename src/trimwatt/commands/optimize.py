@@ -58,7 +58,9 @@ def optimize(
     batch_size: Annotated[int, _asked("Rows a request.")] = 1,
     threads: Annotated[int, _asked("Threads of the runtime.")] = 1,
     request: Annotated[str | None, _asked("Form in which rows arrive: array, dict or frame.")] = None,
-    budget: Annotated[str, _search("Time or energy for the whole search: 20min, 10kJ, 5Wh.")] = "10min",
+    budget: Annotated[
+        str, _search("Time, energy or trials for the whole search: 20min, 10kJ, 5Wh, 40trials.")
+    ] = "10min",
     baseline: Annotated[str | None, _search(_BASELINE)] = None,
     techniques: Annotated[str, _search(_TECHNIQUES)] = "all",
     reference: Annotated[str, _search(_REFERENCE)] = "best",

@@ -158,8 +158,7 @@ def _took(study: Study) -> str:
     spent = _text.seconds(study.get("duration_s"))
     if not _text.known(budget.get("amount")) or spent == _text.UNKNOWN:
         return spent
-    say = units.seconds if budget.get("unit") == "s" else units.joules
-    return f"{spent}, budget {say(budget['amount'])}"
+    return f"{spent}, budget {units.spent(budget['amount'], str(budget.get('unit')))}"
 
 
 def seen(study: Study) -> str:

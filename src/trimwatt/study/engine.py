@@ -32,6 +32,8 @@ from trimwatt.trial import Trial
 from trimwatt.workload import Array, Workload
 
 Event = Callable[..., None]
+# what one step may take of where trials are counted, and not time
+_HOUR_S = 3600.0
 # a fit on more rows takes longer than the one before, and a process of its own has to start
 _LONGER, _START_S = 1.5, 0.5
 
@@ -91,10 +93,14 @@ class Engine:
 
     def left_s(self) -> float:
         """Seconds of work that the budget still pays for, the end of the study kept in reserve."""
+        if self.options.budget.kind == "trials" and len(self.trials) >= self.options.budget.amount:
+            return 0.0
         return self.unspent_s() - self._reserve_s()
 
     def unspent_s(self) -> float:
         """Seconds that the budget still pays for, all in all."""
+        if self.options.budget.kind == "trials":
+            return _HOUR_S
         if self.options.budget.kind == "s":
             return self.options.budget.amount - (time.monotonic() - self.ledger.start.time_s)
         spent = self.ledger.total()
@@ -129,11 +135,13 @@ class Engine:
         """Try candidates until none is left or the budget is spent; the change of runtime alone is always tried."""
         queue = searching.with_findings(self, space, space.first())
         while queue:
-            if self.left_s() < 1.0 and queue[0].served != (space.baseline.recipe, "onnxruntime"):
-                found.untried = [candidate.name for candidate in queue]
-                self.event("warning", text=f"the budget is spent; not tried: {len(queue)}")
-                break
-            candidate = costing.costed(self, space.adapted(queue.pop(0)), space.core)
+            candidate = space.adapted(queue.pop(0))
+            spent = self.left_s() < 1.0 and candidate.served != (space.baseline.recipe, "onnxruntime")
+            # what an earlier run tried is part of the study, whatever is left of the budget
+            if spent and self.stored(candidate) is None:
+                found.untried.append(candidate.name)
+                continue
+            candidate = costing.costed(self, candidate, space.core)
             self._waiting = len(queue) + len(space.searches.left)
             trial = self.stored(candidate) or self.attempt(candidate, found)
             self.candidates[trial.id] = candidate
@@ -142,6 +150,8 @@ class Engine:
             more = space.after(trial, candidate)
             queue = [c for c in more if not c.late] + queue + [c for c in more if c.late]
             queue = searching.with_findings(self, space, queue)
+        if found.untried:
+            self.event("warning", text=f"the budget is spent; not tried: {len(found.untried)}")
         self.grade(found)
 
     def _challenge(self, trial: Trial, found: Found) -> None:

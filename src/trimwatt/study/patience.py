@@ -26,6 +26,8 @@ def allowed_s(left_s: float, share: float, waiting: int, each_s: float | None, m
 
 def too_little(budget: Budget) -> str:
     """One line for a budget in which the baseline was not finished."""
+    if budget.kind == "trials":
+        return "the baseline took more than an hour, the time it was given; --budget 10h gives more"
     more = max(4 * budget.amount, 60.0) if budget.kind == "s" else 4 * budget.amount
     asked = f"{math.ceil(more / 60)}min" if budget.kind == "s" else f"{more:.0f}J" if more >= 1 else f"{more:.3g}J"
     return f"a budget of {budget} does not even cover the baseline; give more, say --budget {asked}"

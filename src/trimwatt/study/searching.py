@@ -61,7 +61,7 @@ def with_findings(engine: Engine, space: Space, queue: list[Candidate]) -> list[
     """
     while space.searches.is_due(queue):
         family = space.searches.pop_most_promising()
-        answer = _known(engine, family) or _searched(engine, family)
+        answer = _known(engine, family) or (_searched(engine, family) if engine.left_s() >= _LEAST_S else None)
         if answer is None:
             continue
         for step in answer.found.techniques:
