@@ -90,3 +90,16 @@ def test_many_equal_arms_are_seldom_told_apart() -> None:
         assert all(c.holm is not None and c.p is not None and c.holm >= c.p for c in found.pairs.values())
     # ten pairs each: without Holm about one family in six has a false claim
     assert false <= 4
+
+
+def test_ranks_of_answers_out_of_fold_are_compared_within_the_folds() -> None:
+    """Scores that are shifted from fold to fold rank the rows of each fold as before, and all together worse."""
+    rng = _rng()
+    truth, fold = rng.integers(0, 2, 200), np.repeat(np.arange(5), 40)
+    score = truth + rng.normal(size=200)
+    both = [np.stack([-s, s], axis=1) for s in (score, score + 9.0 * fold)]
+    auc = metric.get("auc", 1)
+    draws = many.quality_draws(auc, truth, both, _rng(), 50, fold)
+    assert np.array_equal(draws[:, 0], draws[:, 1])
+    apart = many.quality_draws(auc, truth, both, _rng(), 50)
+    assert (apart[:, 0] > apart[:, 1]).all()

@@ -50,16 +50,24 @@ def cost_draws_from_intervals(
 
 
 def quality_draws(
-    metric: Metric, truth: Array, predictions: Sequence[Array], rng: np.random.Generator, draws: int = DRAWS
-) -> Array:
+    metric: Metric, truth: Array, predictions: Sequence[Array], rng: np.random.Generator, draws: int = DRAWS,
+    fold: Array | None = None,
+) -> Array:  # fmt: skip
     """Bootstrap draws (draws, k) of the quality of k candidates, all on the same rows of each draw.
 
-    predictions: of each, as `metric.reads` says.
+    predictions: of each, as `metric.reads` says. fold: (n,) in which each row was held out, within which ranks are
+    compared.
     """
     n = len(truth)
     made = np.empty((draws, len(predictions)))
+    ranks = metric.ranking is not None and fold is not None
+    within = [metric.on(truth, prediction, fold) for prediction in predictions] if ranks else []
     for d in range(draws):
         index = rng.integers(0, n, n)
+        if within:
+            weights = np.bincount(index, minlength=n).astype(np.float64)
+            made[d] = [quality(weights) for quality in within]
+            continue
         made[d] = [metric(truth[index], prediction[index]) for prediction in predictions]
     return made
 
