@@ -122,6 +122,19 @@ def test_what_is_shown_to_be_stronger_becomes_the_reference_and_all_are_held_to_
     assert not judging.is_stronger(replace(trials["luckier"]))
 
 
+@pytest.mark.parametrize("first_free", [0, 60, 380])
+def test_rows_that_are_tied_to_training_rows_show_nobody_to_be_stronger(tmp_path: Path, first_free: int) -> None:
+    judging = _judging(tmp_path, {"base": 160, "better": 20}, False)
+    better, rows = _trial("better", judging), np.arange(len(judging.validation.judged))
+    # the two differ on rows 20 to 159 alone
+    judging.validation = replace(judging.validation, free=rows >= first_free)
+    assert judging.is_stronger(better) == (first_free < 160)
+    data = judging.bench.workload.rows
+    tied = replace(data, independence=Independence(kinds=("time",), withheld=True))
+    judging.bench.workload = replace(judging.bench.workload, data=tied)
+    assert not judging.is_stronger(better)
+
+
 def test_one_that_answered_some_folds_is_held_to_the_reference_on_these_and_sets_no_floor(tmp_path: Path) -> None:
     judging = _judging(tmp_path, {"base": 40, "lost": 300, "fine": 0}, True, lost=320, fine=320)
     lost, fine = _trial("lost", judging), _trial("fine", judging)

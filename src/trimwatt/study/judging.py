@@ -71,9 +71,9 @@ class Judging:
         mine, theirs = self.answered(trial.id), self.answered(self.reference)
         if not self.chooses or trial.id == self.reference or trial.status != "done" or mine is None or theirs is None:
             return False
-        if not len(mine) == len(theirs) == len(self.validation.judged):
-            return False
         workload, truth, free = self.bench.workload, self.validation.judged.y, self.validation.free
+        if not len(mine) == len(theirs) == len(truth) or workload.rows.independence.withheld:
+            return False
         folds = self.validation.folds(len(mine))
         if free is not None:
             truth, mine, theirs = truth[free], mine[free], theirs[free]
