@@ -64,7 +64,7 @@ def test_the_version(run: Run) -> None:
         (["optimize"], "Missing argument"),
         (["optimize", "a.csv", "--nonsense"], "No such option: --nonsense"),
         (["optimize", "a.csv", "--batch-size", "many"], "Invalid value for '--batch-size'"),
-        (["optimize", "a.csv", "--budget", "a lot"], "write it like 20min, 10kJ or 5Wh"),
+        (["optimize", "a.csv", "--budget", "a lot"], "write it like 20min, 10kJ, 5Wh or 40trials"),
         (["optimize", "a.csv", "--max-latency", "5"], "write it like 5ms"),
         (["optimize", "a.csv", "--max-size", "5ms"], "write it like 1MB"),
         (["optimize", "a.csv", "--val-from", "thin air"], "--val-from is one of train, test, got 'thin air'"),
