@@ -170,7 +170,8 @@ def test_the_system_call_counts_this_thread() -> None:
         pytest.skip(f"this kernel lets this user open no software event: {error}")
     try:
         # the system's own account of a thread leaves out what interrupted it, which a quiet moment has none of
-        assert any(counted == pytest.approx(used, rel=0.05) for counted, used in map(_spun, [descriptor] * 20))
+        shares = sorted(counted / used for counted, used in map(_spun, [descriptor] * 20))
+        assert shares[0] > 0.95 and min(abs(share - 1) for share in shares) < 0.05
     finally:
         os.close(descriptor)
     assert perf_event.read_event(descriptor) is None

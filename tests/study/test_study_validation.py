@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from trimwatt.study import gap, validation
 from trimwatt.study.bench import Bench, Floor
 from trimwatt.study.candidate import Candidate, make
 from trimwatt.study.crossing import cross_fit
+from trimwatt.study.engine import Engine
 from trimwatt.study.judging import Judging
 from trimwatt.study.worker import Outcome
 from trimwatt.study.workshop import Made
@@ -228,3 +230,19 @@ def test_a_metric_of_ranks_sets_the_floor_within_the_folds_as_it_judges_within_t
 
 def _trial_of(found: Quality) -> Trial:
     return Trial("base", "base", "f", [], "onnxruntime", "base", quality=found)
+
+
+def test_grades_against_a_reference_of_an_earlier_run_are_made_again(tmp_path: Path) -> None:
+    judging = _judging(tmp_path, {"base": 160, "other": 158}, False)
+    stale = replace(_trial("other", judging), meets_floor=False, floor_test="failed")
+    trials = [_trial("base", judging), stale]
+    for earlier, test in ((None, "failed"), ("gone", judging.graded(stale).floor_test)):
+        kept = {"reference": earlier}
+        engine: Any = SimpleNamespace(
+            judging=judging, baseline_id="base", trials=list(trials), by_id=lambda name: trials[0],
+            store=SimpleNamespace(get=kept.get, set=kept.__setitem__),
+            ledger=SimpleNamespace(booking=lambda *entry: contextlib.nullcontext()),
+        )  # fmt: skip
+        Engine.grade(engine, SimpleNamespace(baseline=trials[0], reference=trials[0]))  # type: ignore[arg-type]
+        assert engine.trials[1].floor_test == test
+        assert kept["reference"] == (earlier and "base")

@@ -166,9 +166,12 @@ class Engine:
 
     def grade(self, found: Found) -> None:
         """Test every trial against the floor that the reference sets now, where that is another than the baseline."""
-        if self.judging.reference != self.baseline_id:
+        # a resumed study may hold grades against a reference that is none any more
+        held_to = {self.judging.reference, self.store.get("reference")} - {None}
+        if held_to != {self.baseline_id}:
             with self.ledger.booking("evaluate", None, "floor tests again"):
                 self.trials = [self.judging.graded(trial) for trial in self.trials]
+            self.store.set("reference", self.judging.reference)
         found.baseline, found.reference = (self.by_id(t.id) for t in (found.baseline, found.reference))
 
     def with_making(self, trial: Trial, made: Made, crossed: Crossed | None) -> Trial:

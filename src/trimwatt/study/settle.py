@@ -80,7 +80,8 @@ def _finals(engine: Engine, found: Found, rivals: list[Trial], eligible: set[str
         try:
             result = engine.bench.finals(arms, max(2.0, 0.4 * engine.unspent_s())) if arms else None
         except TrialFailed as error:
-            found.notes.append(f"the finals were not finished, the choice rests on screening: {error}")
+            before = ", of the models before they were fitted again" if engine.fitted_again else ""
+            found.notes.append(f"the finals were not finished, the choice rests on screening{before}: {error}")
             return
     if result is not None:
         settled = [

@@ -57,7 +57,8 @@ class Usage:
 class Job:
     """Apply `steps` (each with its content address) to what `start` holds, then export for `runtime` into `folder`.
 
-    judged: whether the opened export is to answer the validation rows, a fold's, instead of being checked.
+    judged: whether the opened export is to answer the validation rows, a fold's, instead of being checked. seen:
+    whether it is to answer a sample of the training rows too.
     """
 
     base: Handle
@@ -67,6 +68,7 @@ class Job:
     runtime: str | None
     folder: Path | None
     judged: bool = False
+    seen: bool = True
 
 
 @dataclass
@@ -139,7 +141,7 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     artifact, lowered = clock.measure(outcome.usages, "export", kind.name, export)
     outcome.artifact = artifact
     outcome.parameters, outcome.macs = _size(workload, lowered)
-    check = partial(_asked, outcome, source, kind, artifact, data, job.judged)
+    check = partial(_ask, outcome, source, kind, artifact, data, job)
     clock.measure(outcome.usages, "evaluate", "held-out rows" if job.judged else "check of the export", check)
 
 
@@ -170,14 +172,15 @@ def _size(workload: Workload, lowered: Workload) -> tuple[int | None, int | None
     return module.parameters(source), module.macs(source)
 
 
-def _asked(outcome: Outcome, source: Workload, kind: Any, artifact: Artifact, data: Data, judged: bool) -> None:
+def _ask(outcome: Outcome, source: Workload, kind: Any, artifact: Artifact, data: Data, job: Job) -> None:
     """Have the opened export answer; raises TrialFailed where it answers otherwise than its source on real rows."""
     session: Session = kind.open(artifact, source.scenario)
-    if judged:
+    if job.judged:
         outcome.val = read(source, session, data.val)
     elif (reason := verify.verify(source, session, data.val.sample(500, source.seed).x)) is not None:
         raise TrialFailed(reason)
-    outcome.train = read(source, session, seen(data, source.seed))
+    if job.seen:
+        outcome.train = read(source, session, seen(data, source.seed))
 
 
 def seen(data: Data, seed: int) -> Split:

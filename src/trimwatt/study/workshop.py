@@ -124,7 +124,8 @@ class Workshop:
             with self._child() as child:
                 for rows in names:
                     given_s = min(until - time.monotonic(), most_s)
-                    made = self._made_by(child, steps, runtime, folder, given_s, rows, judged=True)
+                    first = rows == names[0]
+                    made = self._made_by(child, steps, runtime, folder, given_s, rows, judged=True, seen=first)
                     yield made
                     if made.outcome.failure is not None:
                         return
@@ -140,13 +141,13 @@ class Workshop:
 
     def _made_by(
         self, child: Child, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str,
-        judged: bool = False,
+        judged: bool = False, seen: bool = True,
     ) -> Made:  # fmt: skip
         """What the worker made of it; raises TrialFailed where the worker is gone or took too long."""
         known = self._known(steps, rows)
         todo = [(steps[n], self.key(steps[: n + 1], rows)) for n in range(len(known), len(steps))]
         start = self.kept(known, rows) if known else None
-        job = Job(self._bases[rows], start, tuple(todo), self.folder, runtime, folder, judged)
+        job = Job(self._bases[rows], start, tuple(todo), self.folder, runtime, folder, judged, seen)
         outcome: Outcome = child.call(job, max(0.0, limit_s))
         for (key, handle), usage in zip(outcome.made, outcome.usages, strict=False):
             self._kept[key], self._usages[key] = handle, usage
