@@ -13,6 +13,8 @@ from trimwatt.study import optimize
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")
+# so many and so long that a file which knows them weighs clearly more than one that does not
+WORDS = [f"one of forty words, number {n}" for n in range(40)]
 
 
 @pytest.mark.slow
@@ -20,7 +22,7 @@ pytest.importorskip("onnxruntime")
 def test_what_is_handed_over_asks_only_for_the_columns_it_reads(tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({f"word {n}": rng.choice(["a", "b", "c"], 1500) for n in range(9)})
+    frame = pd.DataFrame({f"word {n}": rng.choice(WORDS, 1500) for n in range(9)})
     frame["size"] = rng.normal(size=1500).round(3)
     frame["big"] = np.where(frame["size"] > 0.2, "yes", "no")
     frame.to_csv(tmp_path / "rows.csv", index=False)
