@@ -307,6 +307,7 @@ class Workload:
     logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column its place in
     `answers`; None is 0..k-1 in order. trainer: the step that trains the model, where it comes untrained.
     by_batch: its answer to a row depends on the other rows of the request, so it is asked with the scenario's batch.
+    threshold: one that is known before anything is fitted, so that no rows are held out to choose it on.
     """
 
     data: Data | None = None
@@ -323,6 +324,7 @@ class Workload:
     seed: int = 0
     rebuild: Callable[[], Any] | None = None
     by_batch: bool = False
+    threshold: float | None = None
 
     @property
     def rows(self) -> Data:
@@ -347,6 +349,13 @@ class Workload:
     def needs_threshold(self) -> bool:
         """Whether labels of two classes are judged by a metric that a threshold can raise."""
         return self.quality.name == "f1" and self.rows.classes is not None and len(self.answers) == 2
+
+    @property
+    def fit_rows(self) -> Split:
+        """What a model may be fitted on: all training rows, or those that no threshold will be chosen on."""
+        if self.needs_threshold and self.threshold is None:
+            return self.rows.holdout(self.seed)[0]
+        return self.rows.train
 
     def in_batches(self, rows: Rows, most: int | None = None) -> Iterator[Rows]:
         """The rows, at most `most` at a time, or in requests where the answers depend on the batch.

@@ -118,8 +118,9 @@ def test_a_model_fitted_on_an_array_gets_one() -> None:
 
 def test_fitting_leaves_rows_for_the_threshold() -> None:
     work = samples.people()
-    assert len(sklearn.training_rows(work)) < len(work.rows.train)
-    assert len(sklearn.training_rows(samples.digits())) == len(samples.digits().rows.train)
+    assert len(work.fit_rows) < len(work.rows.train)
+    assert len(replace(work, threshold=0.3).fit_rows) == len(work.rows.train)
+    assert len(samples.digits().fit_rows) == len(samples.digits().rows.train)
 
 
 @pytest.mark.parametrize(

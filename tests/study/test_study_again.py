@@ -55,6 +55,7 @@ class Fakes:
             event=lambda *a, **k: None, place=lambda name: folder / name, by_id=trials.__getitem__, amend=self._amend,
             ledger=SimpleNamespace(booking=lambda *a: nullcontext(), book=lambda *a: None), bench=bench,
             workshop=SimpleNamespace(use=lambda *a: None, make=lambda *a: made), options=Options(**options),
+            threshold=lambda trial: None,
             figures=lambda arm, artifact: {"latency_s": {"p50": 0.001}, "size_bytes": size, "peak_rss_bytes": 1},
         )  # fmt: skip
         self.found = Found(trials["base"], trials["base"], 0.9)

@@ -21,7 +21,7 @@ from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import own_frame
 from trimwatt.framework.undisturbed import copy_to_ask, undisturbed
 from trimwatt.rows.columns import kind_of
-from trimwatt.workload import Array, Outputs, Rows, Split, Stored, Told, Workload, count, take
+from trimwatt.workload import Array, Outputs, Rows, Stored, Told, Workload, count, take
 
 _PROBE = 500
 _MANY_CELLS = 1_000_000
@@ -98,12 +98,6 @@ def own_codes(workload: Workload, rows: Rows) -> Array:
     parts = [workload.model.predict(given(workload, part)) for part in workload.in_batches(rows)]
     codes = np.concatenate([decision.codes_of(part, known) for part in parts])[: count(rows)]
     return codes if workload.class_columns is None else np.asarray(workload.class_columns)[codes]
-
-
-def training_rows(workload: Workload) -> Split:
-    """What a model may be fitted on: all training rows, or those that no threshold will be set on."""
-    data = workload.rows
-    return data.holdout(workload.seed)[0] if workload.needs_threshold else data.train
 
 
 def adopt(workload: Workload, told: Told | None = None) -> Workload:
@@ -189,7 +183,7 @@ def _fitted(workload: Workload) -> Any:
     estimator, classes = workload.model, workload.rows.classes
     if is_fitted(estimator):
         return estimator
-    part = training_rows(workload)
+    part = workload.fit_rows
     target = part.y if classes is None else np.asarray(classes)[part.y]
     return quietly_fitted(clone(estimator), given(workload, part.x), target)
 

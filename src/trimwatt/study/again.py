@@ -62,7 +62,8 @@ def _made(engine: Engine, trial: Trial, data: Data, rows: str) -> Made:
     engine.workshop.use(rows, data)
     place = engine.place(f"{trial.id}-again")
     with engine.ledger.booking("prepare", trial.id, "worker process"):
-        made = engine.workshop.make(candidate.recipe, candidate.runtime, place, engine.unspent_s(), rows)
+        threshold, left_s = engine.threshold(trial), engine.unspent_s()
+        made = engine.workshop.make(candidate.recipe, candidate.runtime, place, left_s, rows, threshold)
         engine.ledger.book(trial.id, made.outcome.usages)
     return made
 

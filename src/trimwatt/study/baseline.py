@@ -39,8 +39,7 @@ def _made(engine: Engine, trial: Trial, candidate: Candidate, stored: Trial | No
     crossed = None if answered else cross_baseline(engine, trial, candidate, limit_s)
     known = stored is not None and weights.restore(engine, candidate, engine.place(trial.id))
     with engine.ledger.booking("prepare", trial.id, "worker process"):
-        place = engine.place(trial.id)
-        made = engine.workshop.make(candidate.recipe, candidate.runtime, place, until - time.monotonic())
+        made = engine.make(trial, candidate, crossed, until - time.monotonic())
         engine.ledger.book(trial.id, made.outcome.usages if stored is None else _again(made.outcome.usages))
     engine.artifacts[trial.id] = made.whole()
     if not known:

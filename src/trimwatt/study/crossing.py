@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,9 +32,13 @@ _WHOLE = 1.25
 
 @dataclass
 class Crossed:
-    """What came of the folds so far. answers: to the held-out rows of each. error: why there are none, or no more."""
+    """What came of the folds so far. answers: to the held-out rows of each. error: why there are none, or no more.
+
+    thresholds: what each fold chose on rows that its model was not fitted on.
+    """
 
     answers: list[Array] = field(default_factory=list)
+    thresholds: list[float] = field(default_factory=list)
     train_quality: Quality | None = None
     costs: list[Energy] = field(default_factory=list)
     error: TrialFailed | None = None
@@ -43,6 +48,11 @@ class Crossed:
     def val(self) -> Array:
         """The answers to the rows of all these folds."""
         return np.concatenate(self.answers)
+
+    @property
+    def threshold(self) -> float | None:
+        """For the model that is fitted on all of these rows: no row of them is left to choose one on."""
+        return statistics.median(self.thresholds) if self.thresholds else None
 
     def cost(self, made: Energy | None) -> Energy | None:
         """With what making the model that is measured took."""
@@ -89,6 +99,7 @@ def _take(engine: Engine, trial: Trial, crossed: Crossed, made: Made, took_s: fl
     if made.outcome.val is not None:
         first = not crossed.answers
         crossed.answers.append(made.outcome.val)
+        crossed.thresholds += [] if made.outcome.threshold is None else [made.outcome.threshold]
         if first:
             part = engine.judging.validation.parts[0]
             crossed.train_quality = engine.judging.seen(seen(part, engine.workload.seed), made.outcome.train)

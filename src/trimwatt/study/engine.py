@@ -222,10 +222,23 @@ class Engine:
         if crossed is not None and crossed.error is not None:
             late = isinstance(crossed.error, TrialStopped)
             return Made(Outcome(failure=str(crossed.error), late=late), None, ())
-        limit_s = until - time.monotonic()
-        made = self.workshop.make(candidate.recipe, candidate.runtime, self.place(trial.id), limit_s)
+        made = self.make(trial, candidate, crossed, until - time.monotonic())
         self.ledger.book(trial.id, made.outcome.usages)
         return made
+
+    def make(self, trial: Trial, candidate: Candidate, crossed: Crossed | None, limit_s: float) -> Made:
+        """The model that is measured, with the threshold that the folds gave; its threshold is kept."""
+        given = crossed.threshold if crossed else self.threshold(trial) if self.judging.validation.is_crossed else None
+        place = self.place(trial.id)
+        made = self.workshop.make(candidate.recipe, candidate.runtime, place, limit_s, threshold=given)
+        if made.outcome.threshold is not None:
+            self.store.set(_threshold_of(trial.id), made.outcome.threshold if given is None else given)
+        return made
+
+    def threshold(self, trial: Trial) -> float | None:
+        """What was chosen for it on rows that it was not fitted on."""
+        found = self.store.get(_threshold_of(trial.id))
+        return found if isinstance(found, float) else None
 
     def _patience_s(self, candidate: Candidate) -> float:
         """Its share of the time left, and what those that wait have no use for."""
@@ -353,6 +366,11 @@ def compared(trial: Trial, baseline: Trial, comparison: Comparison) -> Trial:
         trial, ratio_to_baseline=ratio, cpu_s_per_prediction=cpu_s * ratio.value if cpu_s is not None else None,
         energy_per_prediction=energy.times(*bounds) if energy else None,
     )  # fmt: skip
+
+
+def _threshold_of(trial_id: str) -> str:
+    """The name by which it is kept."""
+    return f"threshold:{trial_id}"
 
 
 def now() -> str:

@@ -58,7 +58,7 @@ class Job:
     """Apply `steps` (each with its content address) to what `start` holds, then export for `runtime` into `folder`.
 
     judged: whether the opened export is to answer the validation rows, a fold's, instead of being checked. seen:
-    whether it is to answer a sample of the training rows too.
+    whether it is to answer a sample of the training rows too. threshold: one that is known beforehand.
     """
 
     base: Handle
@@ -69,6 +69,7 @@ class Job:
     folder: Path | None
     judged: bool = False
     seen: bool = True
+    threshold: float | None = None
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Outcome:
     """What came of a job, as far as it got; `failure` says why it went no further.
 
     val, train: what the opened export answers to the validation rows, where that was asked, and to a sample of the
-    training rows.
+    training rows. threshold: the one that a step of it chose.
     """
 
     usages: list[Usage] = field(default_factory=list)
@@ -89,6 +90,7 @@ class Outcome:
     peak_rss_bytes: int | None = None
     val: Array | None = None
     train: Array | None = None
+    threshold: float | None = None
 
 
 class Clock:
@@ -128,12 +130,14 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     base: Workload = _handoff.read(job.base.path, job.base.digest)
     data = base.rows
     workload = base if job.start is None else _attach(job.start, data)
+    workload = workload if job.threshold is None else replace(workload, threshold=job.threshold)
     source = workload
     for step, key in job.steps:
         workload = clock.measure(outcome.usages, step.stage, step.name, partial(technique.apply, step, workload))
         outcome.made.append((key, _detach(workload, job.cache / f"{key}.bin")))
         # lowering changes nothing but the form, so that an export is held to what was lowered
         source = source if step.name == "lower" else workload
+    outcome.threshold = workload.decide.threshold if workload.decide and not workload.decide.own else None
     if job.runtime is None or job.folder is None:
         return
     folder, kind = job.folder, runtime.get(job.runtime)

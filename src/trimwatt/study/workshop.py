@@ -91,8 +91,14 @@ class Workshop:
         for n, usage in enumerate(usages):
             self._usages[self.key(steps[: n + 1])] = usage
 
-    def make(self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str = "") -> Made:
-        """Run the steps that no earlier candidate did, export, check; never raises for the candidate's sake."""
+    def make(
+        self, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str = "",
+        threshold: float | None = None,
+    ) -> Made:  # fmt: skip
+        """Run the steps that no earlier candidate did, export, check; never raises for the candidate's sake.
+
+        threshold: one that is known beforehand. From the same rows either all candidates that need one have it or none.
+        """
         if limit_s <= 0:
             return self._made(steps, Outcome(failure="no time was left", late=True), rows)
         if late := self._known_slow(steps, limit_s, rows):
@@ -100,7 +106,8 @@ class Workshop:
         with contextlib.ExitStack() as stack:
             try:
                 child = stack.enter_context(self._child())
-                return self._made_by(child, steps, runtime, folder, limit_s, rows)
+                job = self._job(steps, runtime, folder, rows)
+                return self._made_by(child, steps, replace(job, threshold=threshold), limit_s, rows)
             except TrialFailed as error:
                 outcome = Outcome(failure=str(error), late=isinstance(error, TrialStopped))
                 self._note_slow(steps, outcome, limit_s, rows)
@@ -125,7 +132,8 @@ class Workshop:
                 for rows in names:
                     given_s = min(until - time.monotonic(), most_s)
                     first = rows == names[0]
-                    made = self._made_by(child, steps, runtime, folder, given_s, rows, judged=True, seen=first)
+                    job = replace(self._job(steps, runtime, folder, rows), judged=True, seen=first)
+                    made = self._made_by(child, steps, job, given_s, rows)
                     yield made
                     if made.outcome.failure is not None:
                         return
@@ -139,15 +147,16 @@ class Workshop:
             "trimwatt.study.worker:serve", (self.seed,), server=self.server, memory_limit_bytes=self.memory_limit_bytes
         )
 
-    def _made_by(
-        self, child: Child, steps: Sequence[Any], runtime: str, folder: Path, limit_s: float, rows: str,
-        judged: bool = False, seen: bool = True,
-    ) -> Made:  # fmt: skip
-        """What the worker made of it; raises TrialFailed where the worker is gone or took too long."""
+    def _job(self, steps: Sequence[Any], runtime: str, folder: Path, rows: str) -> Job:
+        """What is left to do of these steps."""
         known = self._known(steps, rows)
         todo = [(steps[n], self.key(steps[: n + 1], rows)) for n in range(len(known), len(steps))]
         start = self.kept(known, rows) if known else None
-        job = Job(self._bases[rows], start, tuple(todo), self.folder, runtime, folder, judged, seen)
+        return Job(self._bases[rows], start, tuple(todo), self.folder, runtime, folder)
+
+    def _made_by(self, child: Child, steps: Sequence[Any], job: Job, limit_s: float, rows: str) -> Made:
+        """What the worker made of it; raises TrialFailed where the worker is gone or took too long."""
+        known = self._known(steps, rows)
         outcome: Outcome = child.call(job, max(0.0, limit_s))
         for (key, handle), usage in zip(outcome.made, outcome.usages, strict=False):
             self._kept[key], self._usages[key] = handle, usage

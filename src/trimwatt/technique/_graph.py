@@ -234,11 +234,8 @@ def feeds(workload: Workload, rows: Rows, inputs: Sequence[str]) -> dict[str, Ar
 
 def sample(workload: Workload, most: int) -> Rows:
     """Up to `most` training rows, the classes in their shares, drawn by the workload's seed."""
-    data, seed = workload.rows, workload.seed
-    if workload.needs_threshold:
-        # the threshold must be fitted on rows that this step has not seen
-        data = replace(data, train=data.holdout(seed)[0])
-    return data.sampled(seed + 1, most).x
+    data = replace(workload.rows, train=workload.fit_rows)
+    return data.sampled(workload.seed + 1, most).x
 
 
 @contextlib.contextmanager

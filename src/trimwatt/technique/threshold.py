@@ -14,6 +14,8 @@ from trimwatt.technique._base import Technique, applies_to
 from trimwatt.workload import Array, Decide, Workload
 
 _SAMPLES, _MOST = 33, 150
+# rows whose scores tell where a threshold that is known lies between two of them
+_SCORED = 2000
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Threshold(Technique):
     """Choose the threshold that makes the workload's metric best on training rows the model was not fitted on.
 
     A model that was given has no such rows; it gets the same seeded sample of training rows. The positive class is
-    the one the workload's decision names, else the rarer one among training rows.
+    the one the workload's decision names, else the rarer one among training rows. Where the workload knows its
+    threshold beforehand, that one is used, halfway between the scores on either side of it.
     """
 
     name: ClassVar[str] = "threshold"
@@ -40,9 +43,13 @@ def _threshold(technique: Threshold, workload: Workload) -> Workload:
         raise TrialFailed(f"{metric.name} does not read labels, so no threshold can raise it")
     decide = workload.decide or Decide(data.classes)
     positive = decide.positive if decide.positive is not None else _rarer(data.train.y)
-    held = data.holdout(workload.seed)[1]
+    known = workload.threshold
+    held = data.holdout(workload.seed)[1] if known is None else data.sampled(workload.seed, _SCORED)
     found = framework.get(workload.form).scores(workload, held.x)
-    best = best_threshold(metric, held.y, found, positive, workload.seed)
+    if known is None:
+        best = best_threshold(metric, held.y, found, positive, workload.seed)
+    else:
+        best = _known(known, found[:, positive].astype(np.float64))
     return replace(workload, decide=replace(decide, threshold=best, positive=positive, own=False))
 
 
@@ -84,8 +91,13 @@ def _middle(candidates: Array, best: Array) -> float:
     return float((candidates[starts[widest]] + candidates[ends[widest]]) / 2)
 
 
+def _known(threshold: float, scores: Array) -> float:
+    """The middle of the gap between scores (n,) that holds `threshold`; itself where all lie on one side of it."""
+    return _between(scores, threshold) if scores.min() < threshold <= scores.max() else threshold
+
+
 def _between(scores: Array, threshold: float) -> float:
-    """The middle of the gap between scores that holds `threshold`; one half where that is at the very edge."""
+    """The middle of the gap between scores (n,) that holds `threshold`; one half where that is at the very edge."""
     share = np.unique(scores)
     if len(share) < 2:
         return 0.5

@@ -11,7 +11,7 @@ from trimwatt.framework.torch.copying import copied
 from trimwatt.framework.torch.groups import Group, Part, Score, by_weight, groups
 from trimwatt.framework.torch.loss import criterion
 from trimwatt.framework.torch.run import example, tensor
-from trimwatt.workload import Split, Workload
+from trimwatt.workload import Workload
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +27,6 @@ def scores(workload: Workload, scope: str, importance: str) -> Score:
         return by_weight(importance)
     table = gradients(workload, groups(workload.model, example(workload), scope), importance)
     return lambda group: table.get(group.layer)
-
-
-def learned(workload: Workload) -> Split:
-    """Training rows that may be learned from; where a threshold follows, those it will not be set on."""
-    return workload.rows.holdout(workload.seed)[0] if workload.needs_threshold else workload.rows.train
 
 
 def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, torch.Tensor]:
@@ -65,7 +60,7 @@ def gradients(workload: Workload, found: list[Group], kind: str) -> dict[str, to
 
 def losses(workload: Workload, module: nn.Module) -> Iterator[torch.Tensor]:
     """The loss of batch after batch of training rows, for gradients; nothing is learned from them here."""
-    split = learned(workload).sample(ROWS, workload.seed)
+    split = workload.fit_rows.sample(ROWS, workload.seed)
     judge = criterion(workload, split.y, from_scratch=False)
     targets = judge.targets(split.y)
     for start in range(0, len(split), BATCH):

@@ -19,7 +19,7 @@ TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("impute
 def start(workload: Workload) -> tuple[bool, int]:
     """Whether classes are asked, and how many rows there are to fit on."""
     require("sklearn", "sklearn", "A classical model")
-    return workload.rows.classes is not None, len(framework.training_rows(workload))
+    return workload.rows.classes is not None, len(workload.fit_rows)
 
 
 def fitted(
@@ -31,7 +31,7 @@ def fitted(
     """
     data = workload.rows
     prepare = prepared(data, kind, missing)
-    part = framework.training_rows(workload)
+    part = workload.fit_rows
     if most is not None and len(part) > most:
         part = replace(data, train=part).sampled(workload.seed, most)
     fit_again(estimator, prepare.transform(part.x), part.y)

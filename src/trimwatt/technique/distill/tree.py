@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trimwatt.errors import InputError
-from trimwatt.framework import sklearn as framework
 from trimwatt.framework.prepare import fit_prepare
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical import _fit
@@ -57,7 +56,7 @@ class DistillTree(Technique):
 def _distill(technique: DistillTree, workload: Workload) -> Workload:
     classify, _ = _fit.start(workload)
     teacher = _teacher.Teacher(workload)
-    data = replace(workload.rows, train=framework.training_rows(workload))
+    data = replace(workload.rows, train=workload.fit_rows)
     taught = _teacher.with_unlabelled(data, teacher)
     prepare = fit_prepare(workload.rows, "ordinal")
     x, said = prepare.transform(taught.train.x), teacher.says(taught.train)

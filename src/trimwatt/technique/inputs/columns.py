@@ -11,7 +11,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.prepare import ColumnPrepare
-from trimwatt.framework.sklearn import quietly_fitted, training_rows
+from trimwatt.framework.sklearn import quietly_fitted
 from trimwatt.technique._base import Technique, applies_to
 from trimwatt.technique.classical._fit import answering, fit_again
 from trimwatt.workload import Array, Split, Workload
@@ -56,7 +56,7 @@ class SelectColumns(Technique):
 def _refitted(technique: SelectColumns, workload: Workload) -> Workload:
     from sklearn.base import clone
 
-    prepare, part = _prepare(workload), training_rows(workload)
+    prepare, part = _prepare(workload), workload.fit_rows
     less = prepare.only(_kept(technique, workload, prepare))
     # a model that keeps rows, as neighbours do, keeps no more of them than before
     most = getattr(workload.model, "n_samples_fit_", len(part))
@@ -101,7 +101,7 @@ def _prepare(workload: Workload) -> ColumnPrepare:
 def _kept(technique: SelectColumns, workload: Workload, prepare: ColumnPrepare) -> list[str]:
     """The columns that stay, found by taking away those that matter least."""
     require("sklearn", "sklearn", "Choosing columns")
-    fit, held = replace(workload.rows, train=training_rows(workload)).holdout(workload.seed, most=JUDGED_ROWS)
+    fit, held = replace(workload.rows, train=workload.fit_rows).holdout(workload.seed, most=JUDGED_ROWS)
     rows, fit = len(fit) + len(held), fit.sample(SCOUT_ROWS, workload.seed)
     if rows < LEAST_ROWS or len(np.unique(fit.y)) < 2:
         raise TrialFailed(f"{rows} training rows, or those of one class, cannot tell columns apart; give {LEAST_ROWS}")

@@ -10,7 +10,6 @@ import numpy as np
 
 from trimwatt import parting
 from trimwatt.errors import InputError
-from trimwatt.framework.sklearn import training_rows
 from trimwatt.technique.classical._fit import prepared
 from trimwatt.workload import Array, Split, Workload
 
@@ -97,7 +96,7 @@ def part(workload: Workload) -> Inner:
 
     Raises InputError where there are too few rows, or too few of a second class, to fit and judge anything.
     """
-    data = replace(workload.rows, train=training_rows(workload))
+    data = replace(workload.rows, train=workload.fit_rows)
     workload = replace(workload, data=data)
     rows = len(data.train)
     folds = tuple(
