@@ -14,6 +14,7 @@ from trimwatt import metric
 from trimwatt.energy import Energy
 from trimwatt.input import load
 from trimwatt.report import _facts, cards
+from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.study import optimize, recommend, settle, setup, summary, verdict
 from trimwatt.study.bench import Bench, Floor, Judged
@@ -209,7 +210,28 @@ def _engine(trials: list[Trial], independence: Independence, options: Options) -
     return SimpleNamespace(
         trials=trials, openable=lambda: {trial.id for trial in trials}, options=options,
         workload=_bench(independence).workload, keep_pending=lambda: None,
+        artifact=lambda trial: Artifact(Path(), "x", ()),
+        judging=SimpleNamespace(answers_alike=lambda trial, other: "apart" not in trial.id),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("ties", "goes_first"), [(SEEN, ["lean", "base"]), (FREE, ["tiny", "apart", "lean", "base"])])
+def test_where_rows_prove_nothing_the_same_model_served_leaner_is_chosen(
+    ties: Independence, goes_first: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline, tiny = _trial("base", 1.0), _trial("tiny", 0.1, recipe=[{"technique": "tree"}])
+    trials = [baseline, tiny, _trial("lean", 0.5), _trial("apart", 0.2)]
+    asked: list[list[Trial]] = []
+
+    def decide(engine: Any, found: Found, pool: list[Trial]) -> None:
+        asked.append(pool)
+        found.recommended = pool[0]
+
+    monkeypatch.setattr(settle, "_decide", decide)
+    found = Found(baseline, baseline, 0.89)
+    settle.decide(_engine(trials, ties, Options()), found)
+    assert [trial.id for trial in asked[0]] == goes_first and len(asked) == 1
+    assert (found.boldest is not None and found.boldest.id == "tiny") is ties.withheld
 
 
 def test_strict_keeps_the_baseline_where_nothing_can_be_proven(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,16 @@ def test_where_nothing_proven_saves_the_estimate_is_taken() -> None:
     assert recommend.eligible([unproven, dearer], Options(strict=True)) == [dearer]
 
 
+def test_where_rows_prove_nothing_the_same_model_in_a_leaner_runtime_goes_before_the_estimate() -> None:
+    given, same, smaller = _trial("g", 1.0), _trial("s", 0.6), _trial("a", 0.2)
+    trials, alike = [given, same, smaller], {"g", "s"}
+    assert recommend.eligible(trials, Options(), given, alike) == [same, given]
+    assert recommend.eligible(trials, Options(bold=True), given, alike) == [smaller, same, given]
+    assert recommend.eligible(trials, Options(strict=True), given, alike) == []
+    # the same model that saves nothing is no reason to go without what does
+    assert recommend.eligible([given, smaller], Options(), given, {"g"}) == [smaller, given]
+
+
 def test_strict_and_bold_exclude_each_other() -> None:
     with pytest.raises(InputError, match="ask for one of them"):
         Options(strict=True, bold=True)
@@ -129,11 +139,12 @@ def test_a_proven_one_is_named_beside_a_choice_that_is_not() -> None:
 
 def test_a_cheaper_one_is_named_beside_a_proven_choice_where_it_is_surely_cheaper() -> None:
     proven, cheaper, near = replace(_trial("p", 0.6), floor_test="proven"), _trial("a", 0.5), _trial("n", 0.58)
-    assert recommend.cheaper_unproven([cheaper, proven], proven) is cheaper
-    assert recommend.cheaper_unproven([near, proven], proven) is None
+    assert recommend.cheaper_by_estimate([proven], proven, [cheaper, proven]) is cheaper
+    assert recommend.cheaper_by_estimate([proven], proven, [near, proven]) is None
     wide = replace(cheaper, ratio_to_baseline=Ratio(0.45, 0.2, 0.9, 6, "less", "cpu_seconds"))
-    assert recommend.cheaper_unproven([wide, cheaper, proven], proven) is cheaper
-    assert recommend.cheaper_unproven([cheaper], cheaper) is None
+    assert recommend.cheaper_by_estimate([proven], proven, [wide, cheaper, proven]) is cheaper
+    assert recommend.cheaper_by_estimate([cheaper, proven], proven, [cheaper, proven]) is None
+    assert recommend.cheaper_by_estimate([proven], cheaper, [cheaper, proven]) is None
 
 
 def test_what_is_not_known_is_not_said_to_be_never() -> None:

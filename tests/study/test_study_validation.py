@@ -137,6 +137,18 @@ def test_rows_that_are_tied_to_training_rows_show_nobody_to_be_stronger(tmp_path
     assert not judging.is_stronger(better)
 
 
+def test_only_equal_answers_to_all_rows_are_alike(tmp_path: Path) -> None:
+    judging = _judging(tmp_path, {"base": 40, "same": 40, "other": 41, "some": 40}, True, some=320)
+    base, same, other, some = (_trial(name, judging) for name in ("base", "same", "other", "some"))
+    assert judging.answers_alike(same, base) and judging.answers_alike(base, base)
+    assert not judging.answers_alike(other, base) and not judging.answers_alike(some, base)
+    values = np.linspace(-40.0, 40.0, len(judging.validation.judged))
+    for name, off in (("base", 0.0), ("same", 1e-4), ("other", 1.0)):
+        judging.keep(name, values + off)
+    # of a spread of 23
+    assert judging.answers_alike(same, base) and not judging.answers_alike(other, base)
+
+
 def test_one_that_answered_some_folds_is_held_to_the_reference_on_these_and_sets_no_floor(tmp_path: Path) -> None:
     judging = _judging(tmp_path, {"base": 40, "lost": 300, "fine": 0}, True, lost=320, fine=320)
     lost, fine = _trial("lost", judging), _trial("fine", judging)

@@ -60,8 +60,8 @@ def quality_draws(
     """
     n = len(truth)
     made = np.empty((draws, len(predictions)))
-    ranks = metric.ranking is not None and fold is not None
-    within = [metric.on(truth, prediction, fold) for prediction in predictions] if ranks else []
+    # ranks are made once, and each draw weighs them
+    within = [metric.on(truth, prediction, fold) for prediction in predictions] if metric.ranking is not None else []
     for d in range(draws):
         index = rng.integers(0, n, n)
         if within:

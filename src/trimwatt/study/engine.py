@@ -112,11 +112,12 @@ class Engine:
         return min(0.4 * whole, 3.0 + 4 * self.pace_s + self._fitting_again_s())
 
     def _fitting_again_s(self) -> float:
-        """What fitting baseline, reference and the cheapest that meets the floor on more rows will take."""
+        """What fitting baseline, reference and the cheapest that meets the floor again, and opening them, will take."""
         if self.judging.validation.is_crossed or self.workload.form != "none":
             return 0.0
         best = recommend.acceptable(self.trials, self.options)[:1]
-        return sum(map(self.fitting_s, {self.baseline_id, self.judging.reference, *(trial.id for trial in best)}))
+        again = {self.baseline_id, self.judging.reference, *(trial.id for trial in best)}
+        return sum(self.fitting_s(name) + self.pace_s for name in again)
 
     def fitting_s(self, trial_id: str) -> float:
         """How long fitting a trial again on somewhat more rows will take, by how long it took."""

@@ -16,6 +16,8 @@ from trimwatt.trial import Quality, Trial
 from trimwatt.workload import Array, Split
 
 ANSWERS = "validation.npy"
+# of the spread of answers: what an export in float32 may differ by
+_ROUNDING = 1e-3
 
 
 class Judging:
@@ -80,6 +82,15 @@ class Judging:
         return len(truth) > 0 and quality.is_better(
             workload.quality, truth, mine, theirs, folds=folds, seed=workload.seed
         )
+
+    def answers_alike(self, trial: Trial, other: Trial) -> bool:
+        """Whether both answered all rows that judge, with the same labels, or values but for rounding in float32."""
+        mine, theirs = self.answered(trial.id), self.answered(other.id)
+        if mine is None or theirs is None or len(mine) != len(theirs):
+            return False
+        if mine.dtype.kind != "f":
+            return np.array_equal(mine, theirs)
+        return np.allclose(mine, theirs, rtol=0.0, atol=_ROUNDING * float(np.std(theirs)))
 
     def graded(self, trial: Trial) -> Trial:
         """The trial as it stands to the present reference."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from trimwatt.energy import Energy
@@ -20,17 +20,20 @@ class PayBack:
     study_predictions: float | None
 
 
-def eligible(trials: Sequence[Trial], options: Options, reference: Trial | None = None) -> list[Trial]:
+def eligible(
+    trials: Sequence[Trial], options: Options, reference: Trial | None = None, alike: Collection[str] = ()
+) -> list[Trial]:
     """Trials that may be recommended, cheapest first by their screening ratio.
 
     Those proven to meet the floor, where one of them saves against the reference that sets it; else, and where bold was
     asked, all that meet it by their estimate. Of many judged on the same rows, the cheapest that just meets a floor has
-    had luck.
+    had luck. alike: ids of those that count as proven, as they are the reference's own model in another runtime.
     """
-    good, proven = acceptable(trials, options), []
-    if not options.bold:
-        proven = [trial for trial in good if trial.floor_test == "proven"]
-    return proven if options.strict or any(_saves(trial, reference) for trial in proven) else good
+    good = acceptable(trials, options)
+    if options.bold:
+        return good
+    sure = [trial for trial in good if trial.floor_test == "proven" or (trial.id in alike and not options.strict)]
+    return sure if options.strict or any(_saves(trial, reference) for trial in sure) else good
 
 
 def acceptable(trials: Sequence[Trial], options: Options) -> list[Trial]:
@@ -101,13 +104,14 @@ def cheapest_proven(pool: Sequence[Trial], chosen: Trial | None, reference: Tria
     return next((trial for trial in pool if _saves(trial, reference) and trial.floor_test == "proven"), None)
 
 
-def cheaper_unproven(pool: Sequence[Trial], chosen: Trial | None) -> Trial | None:
-    """Of all that meet the floor, cheapest first, one surely cheaper than a proven choice; None where there is none."""
-    if chosen is None or chosen.floor_test != "proven" or chosen.ratio_to_baseline is None:
+def cheaper_by_estimate(pool: Sequence[Trial], chosen: Trial | None, good: Sequence[Trial]) -> Trial | None:
+    """Of all that meet the floor, cheapest first, one outside the pool surely cheaper than a choice from it, if any."""
+    ids = {trial.id for trial in pool}
+    if chosen is None or chosen.id not in ids or chosen.ratio_to_baseline is None:
         return None
     least = chosen.ratio_to_baseline.low
-    cheaper = (t for t in pool if t.ratio_to_baseline is not None and t.ratio_to_baseline.high < least)
-    return next((trial for trial in cheaper if trial.floor_test != "proven"), None)
+    cheaper = (t for t in good if t.ratio_to_baseline is not None and t.ratio_to_baseline.high < least)
+    return next((trial for trial in cheaper if trial.id not in ids), None)
 
 
 def pay_back(baseline: Trial, chosen: Trial, study: Energy | None) -> PayBack:

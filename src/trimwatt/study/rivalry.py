@@ -73,7 +73,9 @@ def _dominated(engine: Engine, done: Sequence[Trial]) -> list[float] | None:
 def _beaten(engine: Engine, done: Sequence[Trial], answers: Sequence[Array]) -> list[float]:
     metric, validation, n = engine.workload.quality, engine.judging.validation, len(answers[0])
     truth, folds = validation.rows(n).y, validation.folds(n)
-    draws = int(min(_DRAWS, max(100, _MOST / (len(truth) * len(done) * (1 if truth.dtype.kind == "i" else 4)))))
+    # values and ranks take longer than labels
+    each = len(truth) * (1 if metric.reads == "labels" else 4)
+    draws = int(min(_DRAWS, max(100, _MOST / (each * len(done)))))
     rng = np.random.default_rng(engine.workload.seed)
     cost = many.cost_draws_from_intervals([_bounds(trial) for trial in done], rng, draws)
     quality = many.quality_draws(metric, truth, list(answers), rng, draws, None if folds is None else folds.number)

@@ -17,7 +17,7 @@ from trimwatt.workload import Array
 def decide(engine: Engine, found: Found) -> None:
     """Choose the cheapest proven to meet the floor, of those tied the one cheapest to find; the baseline may win."""
     there = [t for t in engine.trials if t.id in engine.openable()]
-    pool = recommend.eligible(there, engine.options, found.reference)
+    pool = recommend.eligible(there, engine.options, found.reference, _alike(engine, found))
     all_that_meet = recommend.acceptable(there, engine.options)
     if not pool and engine.options.strict:
         # nothing is proven on these rows, which is no reason to leave a baseline that meets the floor on them
@@ -30,10 +30,18 @@ def decide(engine: Engine, found: Found) -> None:
     found.by_estimate = all_that_meet[0] if all_that_meet and found.recommended is None else None
     found.independent = not _rests_on_ties(engine, found.recommended or found.by_estimate)
     found.safest = recommend.cheapest_proven(pool, found.recommended, found.reference)
-    found.boldest = recommend.cheaper_unproven(all_that_meet, found.recommended)
+    found.boldest = recommend.cheaper_by_estimate(pool, found.recommended, all_that_meet)
     found.as_data = recommend.cheapest_as_data([*pool, *all_that_meet], found.recommended, found.baseline.id)
     _note_columns(engine, found)
     engine.keep_pending()
+
+
+def _alike(engine: Engine, found: Found) -> set[str]:
+    """Where judged rows prove nothing: the reference's own model in whatever runtime answers alike, on any rows."""
+    if not engine.workload.rows.independence.withheld:
+        return set()
+    same = (trial for trial in engine.trials if trial.recipe == found.reference.recipe)
+    return {trial.id for trial in same if engine.judging.answers_alike(trial, found.reference)}
 
 
 def _rests_on_ties(engine: Engine, chosen: Trial | None) -> bool:
