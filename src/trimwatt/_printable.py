@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _PLAIN = re.compile(r"[^\n -~]")
@@ -15,6 +16,20 @@ _PLAIN = re.compile(r"[^\n -~]")
 def one_line(value: Any) -> str:
     """`value` on one line: what is not printable becomes a space, and spaces in a row become one."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+
+
+def shown(value: object, most: int = 60) -> str:
+    """`value` as one short line for a message."""
+    text = value if isinstance(value, str) else repr(value)
+    text = one_line(text)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def listed(names: Iterable[Any], most: int = 12) -> str:
+    """Names with commas, cut after `most`."""
+    all_names = [shown(str(name), 40) for name in names]
+    rest = len(all_names) - most
+    return ", ".join(all_names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def visible(value: Any) -> str:

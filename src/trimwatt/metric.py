@@ -23,6 +23,9 @@ class Metric:
     relative: a drop is a share of the baseline's value (errors) and not in the metric's own unit.
     ranking(truth, prediction, blocks) -> function of weights: for a metric of pairs of rows. Only rows of the same
     block are compared, since the scores of two models share no scale; what depends on no weights is done once.
+    argmax_is_best: whether no labels are better on average than those of the most probable class; False for one by
+    which rare classes count as much as common ones, which a threshold, or weights on rows, can raise.
+    median_is_best: whether of all values the median of what may come is best, rather than the mean.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Metric:
     relative: bool = False
     custom: bool = False
     ranking: Callable[[Array, Array, Array | None], Callable[[Array], float]] | None = None
+    argmax_is_best: bool = True
+    median_is_best: bool = False
 
     def __call__(self, truth: Array, prediction: Array, weights: Array | None = None) -> float:
         return float(self.function(truth, prediction, np.ones(len(truth)) if weights is None else weights))
@@ -124,18 +129,16 @@ def get(name: str, positive: int | None = None, naive_error: float | None = None
     auc = _auc(positive)
     known = {
         "accuracy": Metric("accuracy", _accuracy, True, "labels"),
-        "f1": Metric("f1", _f1(positive), True, "labels"),
+        "f1": Metric("f1", _f1(positive), True, "labels", argmax_is_best=False),
         "auc": Metric("auc", lambda t, p, w: auc(t, p, None)(w), True, "probabilities", ranking=auc),
-        "mae": Metric("mae", _mae, False, "values", relative=True),
+        "mae": Metric("mae", _mae, False, "values", relative=True, median_is_best=True),
         "rmse": Metric("rmse", _rmse, False, "values", relative=True),
         "r2": Metric("r2", _r2, True, "values"),
-        "mase": Metric("mase", lambda t, v, w: _mae(t, v, w) / (naive_error or np.nan), False, "values", relative=True),
-    }
+        "mase": Metric(
+            "mase", lambda t, v, w: _mae(t, v, w) / (naive_error or np.nan), False, "values", relative=True,
+            median_is_best=True,
+        ),
+    }  # fmt: skip
     if name not in known:
         raise InputError(f"metric {name!r} is unknown; use {', '.join(known)} or package.module:callable")
     return known[name]
-
-
-def for_task(task: str) -> tuple[str, ...]:
-    """Names of the metrics that fit `task`, the default first."""
-    return ("accuracy", "f1", "auc") if task == "classification" else ("r2", "mae", "rmse", "mase")

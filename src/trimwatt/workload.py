@@ -9,15 +9,15 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from trimwatt import parting
+from trimwatt import parting, tasks
 from trimwatt.errors import InputError
 from trimwatt.metric import Metric
 from trimwatt.picture import Picture
 from trimwatt.scenario import Scenario
+from trimwatt.tasks import Task
 
 Array = np.ndarray[Any, Any]
 Rows = Array | dict[str, Array]
-Task = Literal["classification", "regression"]
 Form = Literal["none", "torch", "sklearn", "onnx"]
 Outputs = Literal["logits", "probabilities", "values"]
 
@@ -104,8 +104,8 @@ def requests(n: int, size: int) -> Iterator[Array]:
 class Split:
     """Rows `x` (one array `(n, ...)`, or named columns each `(n,)`) with their target `y` `(n,)`.
 
-    y holds class codes 0..k-1 (int64) or values (float64). group, twins: labels `(n,)`; rows of one label belong
-    together (twins: many labels of few rows each). time: moments `(n,)`. None where nothing is known of that.
+    y holds what the task encodes: class codes 0..k-1 (int64) or values (float64). group, twins: labels `(n,)`; rows of
+    one label belong together (twins: many labels of few rows each). time: moments `(n,)`. None where nothing is known.
     """
 
     x: Rows
@@ -191,8 +191,8 @@ def plain(rows: Rows, view: View | None) -> Rows:
 class Data:
     """Three splits of the same kind.
 
-    classes: the label that each code stands for (int or str), None for regression. kind: "table" (named columns, or
-    an array (n, features)) or "image" (an array (n, h, w), (n, h, w, channels) or (n, channels, h, w)).
+    classes: the label that each code stands for (int or str), None where values are predicted. kind: "table" (named
+    columns, or an array (n, features)) or "image" (an array (n, h, w), (n, h, w, channels) or (n, channels, h, w)).
     name: of the source. derive: what the input layer did to make these rows (dates to numbers, say) and must do again
     for new ones; JSON-able.
     view: where rows are `Stored`, what models made here read of them.
@@ -204,6 +204,7 @@ class Data:
     val_by: the same of the validation rows alone: "us" where they were parted from the training rows here.
     independence: how far the judged rows are independent of the training rows.
     channels_first: whether pictures are (n, channels, h, w); None to go by their shape.
+    task: what is asked of a model; where it is None, or does not fit the target, it goes by the target.
     """
 
     train: Split
@@ -221,6 +222,11 @@ class Data:
     val_by: Literal["source", "us"] = "source"
     independence: Independence = field(default_factory=Independence)
     channels_first: bool | None = None
+    task: Task = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.task is None or not self.task.fits(self.train.y, self.classes):
+            object.__setattr__(self, "task", tasks.of_target(self.train.y, self.classes))
 
     @property
     def picture(self) -> Picture | None:
@@ -243,14 +249,14 @@ class Data:
 
         Rows that belong together stay on one side, and where moments are known the latest are held out.
         """
-        n, codes = len(self.train), None if self.classes is None else self.train.y
+        n, codes = len(self.train), self.task.strata(self.train.y)
         held = min(most, max(1, round(share * n)))
         fit, out = parting.hold_out(n, held, codes, seed, **self.train.ties)
         return self.train.take(fit), self.train.take(out)
 
     def sampled(self, seed: int, most: int) -> Split:
         """At most so many training rows, the classes in their shares."""
-        n, codes = len(self.train), None if self.classes is None else self.train.y
+        n, codes = len(self.train), self.task.strata(self.train.y)
         return self.train.take(parting.hold_out(n, min(most, n), codes, seed)[1])
 
 
@@ -302,6 +308,7 @@ class Prepare(Protocol):
 class Workload:
     """A job in progress: what techniques take and return, never change.
 
+    task: that of the data where there are data; else as given, by its name too, or by what the model answers with.
     model: in the form that `form` names: a torch module, a scikit-learn estimator, or serialized ONNX bytes whose
     one input is `prepare`'s output (or the rows as stored, where prepare is None). outputs: what the model gives:
     logits or probabilities (n, k), or values (n,) or (n, 1). class_columns: for each output column its place in
@@ -311,7 +318,7 @@ class Workload:
     """
 
     data: Data | None = None
-    task: Task = "classification"
+    task: Task = None  # type: ignore[assignment]
     metric: Metric | None = None
     model: Any = None
     form: Form = "none"
@@ -325,6 +332,15 @@ class Workload:
     rebuild: Callable[[], Any] | None = None
     by_batch: bool = False
     threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            task = self.data.task
+        elif self.task is None:
+            task = tasks.for_outputs(self.outputs)
+        else:
+            task = tasks.get(self.task) if isinstance(self.task, str) else self.task
+        object.__setattr__(self, "task", task)
 
     @property
     def rows(self) -> Data:
@@ -348,7 +364,7 @@ class Workload:
     @property
     def needs_threshold(self) -> bool:
         """Whether labels of two classes are judged by a metric that a threshold can raise."""
-        return self.quality.name == "f1" and self.rows.classes is not None and len(self.answers) == 2
+        return not self.quality.argmax_is_best and self.task.target == "class" and len(self.answers) == 2
 
     @property
     def fit_rows(self) -> Split:
@@ -371,28 +387,4 @@ class Workload:
 
     def probabilities(self, raw: Array) -> Array:
         """What the model gave, as probabilities (n, k) in the order of `answers`, or values (n,)."""
-        if self.outputs == "values":
-            return np.asarray(raw, dtype=np.float64).reshape(len(raw), -1)[:, 0]
-        scores = np.asarray(raw, dtype=np.float32).reshape(len(raw), -1)
-        scores = _two_columns(scores, self.outputs)
-        if self.outputs == "logits":
-            scores = _softmax(scores)
-        if self.class_columns is None:
-            return scores
-        full = np.zeros((len(scores), len(self.answers)), dtype=np.float32)
-        full[:, list(self.class_columns)] = scores
-        return full
-
-
-def _two_columns(scores: Array, outputs: Outputs) -> Array:
-    """One column means the second of two classes."""
-    if scores.shape[1] != 1:
-        return scores
-    # softmax over (0, s) is the sigmoid of s; (-s, s) would square the odds
-    other = np.zeros_like(scores) if outputs == "logits" else 1 - scores
-    return np.concatenate([other, scores], axis=1)
-
-
-def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+        return self.task.scores(self, raw)

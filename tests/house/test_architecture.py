@@ -29,7 +29,7 @@ BASE = {
 LEVELS = (
     ("host", {"host"}),
     ("base", BASE),
-    ("values", {"energy", "scenario", "recipe", "metric", "picture", "workload", "trial", "parting"}),
+    ("values", {"energy", "scenario", "recipe", "metric", "picture", "workload", "trial", "parting", "tasks"}),
     ("rows", {"rows"}),
     ("ties", {"independence"}),
     ("parts", {"meter", "carbon", "technique", "framework", "runtime", "store", "input"}),

@@ -56,8 +56,8 @@ def test_data_says_the_task(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(100, 4)), np.arange(100) % 2
     data, _ = load((x, y))
     made = load_model(_model(), data)
-    assert made.data is data and made.task == "classification"
-    assert load_model(_model(), load((x, x[:, 0]))[0]).task == "regression"
+    assert made.data is data and made.task.name == "classification"
+    assert load_model(_model(), load((x, x[:, 0]))[0]).task.name == "regression"
 
 
 def test_external_data_beside_the_model_are_taken_in(tmp_path: Path) -> None:

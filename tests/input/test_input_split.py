@@ -74,7 +74,7 @@ def _part(rows: int) -> Part:
 
 def _complete(names: dict[str, int], val_from: str = "train") -> tuple[dict[str, list[int]], list[str]]:
     parts = {name: _part(rows) for name, rows in names.items()}
-    done, warnings, places = split.complete(parts, {n: p.y for n, p in parts.items()}, True, 0, val_from)
+    done, warnings, places = split.complete(parts, {n: p.y for n, p in parts.items()}, lambda y: y, 0, val_from)
     assert list(done) == ["train", "val", "test"]
     for name, (part, rows) in places.items():
         came = np.asarray(parts[part].x)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from trimwatt import tasks
 from trimwatt.errors import InputError
 from trimwatt.input.original import Given
 from trimwatt.workload import Array, Rows, View
 
-TASKS = ("auto", "classification", "regression")
 NOT_YET = {
     "forecast": "give windows of past values as columns, the value to come as target, and --task regression",
     "detection": "crop the objects into class folders and use --task classification",
@@ -32,13 +32,14 @@ class Options:
     needs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.task in NOT_YET:
+        known = tasks.names()
+        if self.task in NOT_YET and self.task not in known:
             raise InputError(
-                f"task {self.task!r} is not handled by this version, which does classification and regression; "
+                f"task {self.task!r} is not handled by this version, which does {' and '.join(known)}; "
                 f"{NOT_YET[self.task]}"
             )
-        if self.task not in TASKS:
-            raise InputError(f"task is one of {', '.join(TASKS)}, got {self.task!r}")
+        if self.task not in ("auto", *known):
+            raise InputError(f"task is one of {', '.join(('auto', *known))}, got {self.task!r}")
         if self.val_from not in ("train", "test"):
             raise InputError(f"val_from is 'train' or 'test', got {self.val_from!r}")
         if self.group and self.time:

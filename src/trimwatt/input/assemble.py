@@ -13,13 +13,14 @@ from trimwatt.input import findings, independent, leaks, split, target
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.checks import check_sides, listed
 from trimwatt.input.original import Original
-from trimwatt.workload import Array, Data, Split, Task, count
+from trimwatt.input.target import Encoded
+from trimwatt.workload import Array, Data, Split, count
 
 _NAMED_IN_WARNINGS = 8
 
 
-def assemble(source: Source, options: Options) -> tuple[Data, Task]:
-    """The three splits of `source`, checked, with the task its target asks for.
+def assemble(source: Source, options: Options) -> Data:
+    """The three splits of `source`, checked, for the task asked or the one that the target looks like.
 
     Raises InputError for whatever could not give a trustworthy study; oddities become `Data.warnings`.
     """
@@ -27,42 +28,38 @@ def assemble(source: Source, options: Options) -> tuple[Data, Task]:
         _check_part(part, source.target, "" if name == "all" else f"{name} ")
     _check_alike(source.parts)
     raw = {name: part.y for name, part in source.parts.items()}
-    targets, classes, task = target.encode(raw, options.task, source.target)
-    if options.task == "auto":
-        chosen = target.announce_choice(raw, task, source.target)
-        source = replace(source, warnings=(*source.warnings, *chosen))
-    table = independent.stack(source, targets, classes is not None)
+    encoded = target.encode(raw, options.task, source.target)
+    source = replace(source, warnings=(*source.warnings, *encoded.notes))
+    table = independent.stack(source, encoded.parts, encoded.task)
     ties = independent.find_ties(table, source.parts, options)
-    data, places = _split(source, independent.keep_together(source.parts, ties), targets, classes, options)
+    data, places = _split(source, independent.keep_together(source.parts, ties), encoded, options)
     data = independent.judged(data, table, ties, source.parts, places)
     plain = _plain(data)
-    notes = [*findings.inspect(plain), *leaks.leaking_columns(plain)]
+    notes = [*data.task.find_oddities(plain), *leaks.leaking_columns(plain)]
     data = replace(data, warnings=(*data.warnings, *notes))
-    return _without_constants(data, leaks.constant_columns(plain), options.as_stored), task
+    return _without_constants(data, leaks.constant_columns(plain), options.as_stored)
 
 
-def _split(
-    source: Source, parts: dict[str, Part], targets: dict[str, Array], classes: tuple[Any, ...] | None, options: Options
-) -> tuple[Data, split.Places]:
+def _split(source: Source, parts: dict[str, Part], encoded: Encoded, options: Options) -> tuple[Data, split.Places]:
     """The splits, checked; where keeping rows together leaves nothing to judge by, as if none belonged together."""
     try:
-        return _parted(source, parts, targets, classes, options)
+        return _parted(source, parts, encoded, options)
     except InputError:
         if all(parts[name] is part for name, part in source.parts.items()):
             raise
-        return _parted(source, dict(source.parts), targets, classes, options)
+        return _parted(source, dict(source.parts), encoded, options)
 
 
-def _parted(
-    source: Source, parts: dict[str, Part], targets: dict[str, Array], classes: tuple[Any, ...] | None, options: Options
-) -> tuple[Data, split.Places]:
-    splits, notes, places = split.complete(parts, targets, classes is not None, options.seed, options.val_from)
+def _parted(source: Source, parts: dict[str, Part], encoded: Encoded, options: Options) -> tuple[Data, split.Places]:
+    task = encoded.task
+    splits, notes, places = split.complete(parts, encoded.parts, task.strata, options.seed, options.val_from)
     data = Data(
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
         kind=source.kind,
-        classes=classes,
+        classes=encoded.classes,
+        task=task,
         name=source.name,
         warnings=(*source.warnings, *notes),
         derive=source.derive,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
-from trimwatt._printable import one_line
+from trimwatt._printable import listed as listed
+from trimwatt._printable import shown as shown
 from trimwatt.errors import InputError
 from trimwatt.host import memory
 
@@ -14,24 +14,10 @@ MAX_SIDE_PIXELS = 4096
 _LEAST_MEMORY_BYTES = 256 * 2**20
 
 
-def shown(value: object, most: int = 60) -> str:
-    """`value` as one short line for a message."""
-    text = value if isinstance(value, str) else repr(value)
-    text = one_line(text)
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
 def type_name(value: object) -> str:
     """The type of `value` with the package it is from, for a message."""
     kind = type(value)
     return shown(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}.{kind.__name__}")
-
-
-def listed(names: Iterable[Any], most: int = 12) -> str:
-    """Names with commas, cut after `most`."""
-    all_names = [shown(str(name), 40) for name in names]
-    rest = len(all_names) - most
-    return ", ".join(all_names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -15,20 +15,23 @@ from trimwatt.independence.groups import LEAST_GROUPS
 from trimwatt.independence.ties import cut
 from trimwatt.input._base import Options, Part, Source
 from trimwatt.input.split import Places
+from trimwatt.tasks import Task
 from trimwatt.workload import Array, Data, Independence, count, joined, plain
 
 _PARTS = {"train": TRAIN, "val": VAL, "test": TEST, "all": UNSPLIT}
 _WORTH_TELLING = 0.01
 
 
-def stack(source: Source, targets: Mapping[str, Array], classified: bool) -> Table:
+def stack(source: Source, targets: Mapping[str, Array], task: Task) -> Table:
     """All rows of `source`, part below part, in the order of `source.parts`."""
     parts = list(source.parts.values())
+    y = np.concatenate(list(targets.values()))
+    codes = task.strata(y)
     where = [UNSPLIT if len(parts) == 1 else _PARTS[name] for name in source.parts]
     return Table(
         x=functools.reduce(joined, [plain(part.x, source.view) for part in parts]),
-        y=np.concatenate(list(targets.values())),
-        classified=classified,
+        y=y if codes is None else codes,
+        classified=codes is not None,
         image=source.kind == "image",
         keys={name: np.concatenate([part.keys[name] for part in parts]) for name in parts[0].keys},
         part=np.repeat(where, [count(part.x) for part in parts]),
@@ -99,5 +102,5 @@ def check_given(data: Data) -> Data:
     splits = {"train": data.train, "val": data.val, "test": data.test}
     parts = {name: Part(split.x, split.y) for name, split in splits.items()}
     source = Source(parts, data.kind, data.name)
-    table = stack(source, {name: part.y for name, part in parts.items()}, data.classes is not None)
+    table = stack(source, {name: part.y for name, part in parts.items()}, data.task)
     return judged(data, table, independence.find(table), parts, {name: (name, None) for name in parts})

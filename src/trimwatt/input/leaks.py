@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from trimwatt.input.checks import listed
+from trimwatt.tasks import Task
 from trimwatt.workload import Array, Data
 
 _SAMPLE_ROWS = (500, 20_000)
 _SAMPLE_CELLS = 2_000_000
 _BINS = 512
 _ROWS_A_BIN = 8
-_NEARLY_ALL = 0.99
-_NEARLY_ALL_SPREAD = 0.999
 _MOST_SUMMANDS = 64
 
 
@@ -45,10 +44,10 @@ def leaking_columns(data: Data) -> list[str]:
     y = data.train.y[rows]
     found = []
     for name, column in columns.items():
-        share = _told(_binned(column[rows]), y, data.classes is not None)
+        share = _explained(_binned(column[rows]), y, data.task)
         if share is not None:
             found.append(f"column {name} alone gives the target ({share:.2%} right): is it known before the target is?")
-    if data.classes is None and not found:
+    if data.task.target == "value" and not found:
         found += _summands({n: c[rows] for n, c in columns.items() if c.dtype != object}, y)
     return found
 
@@ -78,30 +77,10 @@ def _codes(column: Array) -> Array:
     return np.fromiter(map(code.__getitem__, values), np.int64, len(values))
 
 
-def _told(bins: Array, y: Array, classified: bool) -> float | None:
-    """Share of held-out rows told right (or of their spread), where that is nearly all and no wonder otherwise."""
+def _explained(bins: Array, y: Array, task: Task) -> float | None:
+    """The share of the target that bins give away, where there are rows enough in each to judge that."""
     half = len(y) // 2
-    if bins.max() > half // 2:
-        return None
-    return _told_classes(bins, y, half) if classified else _told_values(bins, y, half)
-
-
-def _told_classes(bins: Array, y: Array, half: int) -> float | None:
-    table = np.zeros((bins.max() + 1, y.max() + 1))
-    np.add.at(table, (bins[:half], y[:half]), 1)
-    right = float((table.argmax(axis=1)[bins[half:]] == y[half:]).mean())
-    majority = float((y[half:] == np.bincount(y[:half]).argmax()).mean())
-    told = right >= _NEARLY_ALL and 1 - right <= 0.1 * (1 - majority)
-    return right if told else None
-
-
-def _told_values(bins: Array, y: Array, half: int) -> float | None:
-    size = np.bincount(bins[:half], minlength=bins.max() + 1)
-    mean = np.bincount(bins[:half], weights=y[:half], minlength=bins.max() + 1) / size.clip(min=1)
-    error = y[half:] - mean[bins[half:]]
-    spread = float(np.var(y[half:]))
-    share = 1 - float(np.mean(error**2)) / spread if spread else 0.0
-    return share if share >= _NEARLY_ALL_SPREAD else None
+    return None if bins.max() > half // 2 else task.explain(bins, y, half)
 
 
 def _summands(columns: dict[str, Array], y: Array) -> list[str]:

@@ -14,7 +14,7 @@ from trimwatt.input._base import Options, Source
 from trimwatt.input.assemble import assemble
 from trimwatt.input.checks import shown, type_name
 from trimwatt.input.original import Given
-from trimwatt.workload import Data, Split, Task
+from trimwatt.workload import Data, Split
 
 FILES = ".csv, .tsv (each may end in .gz), .parquet, .npz, a .zip or folder of class folders of images"
 OBJECTS = (
@@ -48,26 +48,26 @@ def load(
     val_from: Literal["train", "test"] = "train",
     as_stored: bool = False,
     needs: Collection[str] = (),
-) -> tuple[Data, Task]:
-    """Data in three splits, checked, and the task its target asks for.
+) -> tuple[Data, str]:
+    """Data in three splits, checked, and the name of the task that they are for.
 
     source: a path (.csv .tsv .parquet .npz .zip, a folder of class folders of images), "package.module:callable", a
     dict of the .npz keys, a tuple (train, val, test), (train, test) or (x, y), a DataFrame, a PyTorch data set or a
     Data. target: the column to predict, for tables. split: the column that says train, val or test (one called
-    "split" is found). group: rows of one group stay in one split. time: the latest rows are the test. task: auto,
-    classification or regression. val_from: "test" makes validation of half the test rows, for models that saw the
-    training rows. as_stored: keep every column, dates as text and images in their layout, as a given model wants them.
-    needs: columns that it was fitted on, which it gets even where they part the rows.
+    "split" is found). group: rows of one group stay in one split. time: the latest rows are the test. task: auto, or
+    the name of a task. val_from: "test" makes validation of half the test rows, for models that saw the training rows.
+    as_stored: keep every column, dates as text and images in their layout, as a given model wants them. needs: columns
+    that it was fitted on, which it gets even where they part the rows.
 
     Raises InputError, in one line, for whatever cannot give a trustworthy study. Oddities stand in `Data.warnings`.
     """
     options = Options(target, split, group, time, task, seed, val_from, as_stored, frozenset(needs))
-    if isinstance(source, str | Path):
-        return _from_text(source, options)
-    return _from_object(source, options, "data")
+    text = isinstance(source, str | Path)
+    data = _from_text(source, options) if text else _from_object(source, options, "data")
+    return data, data.task.name
 
 
-def _from_text(source: str | Path, options: Options) -> tuple[Data, Task]:
+def _from_text(source: str | Path, options: Options) -> Data:
     path = Path(source)
     if isinstance(source, str) and calls.is_spec(source) and not path.exists():
         made = calls.call(calls.resolve(source), source, "a dict of the .npz keys")
@@ -124,7 +124,7 @@ def _labels(options: Options) -> frozenset[str]:
     return frozenset(label for label in (options.split, options.group) if label)
 
 
-def _from_object(source: Any, options: Options, name: str) -> tuple[Data, Task]:
+def _from_object(source: Any, options: Options, name: str) -> Data:
     if isinstance(source, Data):
         return _given(source, options)
     if isinstance(source, Mapping):
@@ -140,11 +140,10 @@ def _from_object(source: Any, options: Options, name: str) -> tuple[Data, Task]:
     return assemble(found, options)
 
 
-def _given(data: Data, options: Options) -> tuple[Data, Task]:
-    task: Task = "regression" if data.classes is None else "classification"
-    if options.task not in ("auto", task):
-        raise InputError(f"task {options.task!r} was asked, but this Data is for {task}; leave the task out")
-    return independent.check_given(data), task
+def _given(data: Data, options: Options) -> Data:
+    if options.task not in ("auto", data.task.name):
+        raise InputError(f"task {options.task!r} was asked, but this Data is for {data.task.name}; leave the task out")
+    return independent.check_given(data)
 
 
 def _from_tuple(members: tuple[Any, ...], options: Options, name: str) -> Source:

@@ -98,8 +98,7 @@ def form_of(kind: type) -> Form | None:
 
 
 def _workload(model: Any, form: Form, data: Data | None) -> Workload:
-    regression = data is not None and data.classes is None
-    return Workload(data=data, task="regression" if regression else "classification", model=model, form=form)
+    return Workload(data=data, model=model, form=form)
 
 
 def _told(value: Any) -> str:

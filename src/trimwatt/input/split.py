@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,12 +22,14 @@ LEAST_JUDGED = 10
 _VAL_OF_TRAIN = 0.2
 # of each split the part that its rows came from, and their numbers there (None: all, in order)
 Places = dict[str, tuple[str, Array | None]]
+# of a target the codes (n,) whose shares every split keeps, None for one that has none
+Strata = Callable[[Array], Array | None]
 
 
 def complete(
-    parts: Mapping[str, Part], targets: Mapping[str, Array], stratified: bool, seed: int, val_from: str
+    parts: Mapping[str, Part], targets: Mapping[str, Array], strata: Strata, seed: int, val_from: str
 ) -> tuple[dict[str, Split], list[str], Places]:
-    """Train, val and test by name, warnings, and where their rows came from. `targets`: codes or values of each part.
+    """Train, val and test by name, warnings, and where their rows came from. `targets`: encoded, of each part.
 
     Rows that came as one are parted 60/20/20, with fewer test rows where there are many; where only train and test
     came, val is a fifth of train, or half of test with val_from="test". Raises InputError where rows are too few, or
@@ -42,17 +44,18 @@ def complete(
     names = set(parts)
     if names in ({"all"}, {"train"}):
         name = names.pop()
-        cut, places = _cut(parts[name], targets[name], NAMES, shares_of(targets[name], stratified), stratified, seed)
+        cut, places = _cut(parts[name], targets[name], NAMES, shares_of(targets[name], strata), strata, seed)
         return cut, [], {split: (name, rows) for split, rows in places.items()}
-    return _mended(parts, targets, stratified, seed, val_from)
+    return _mended(parts, targets, strata, seed, val_from)
 
 
-def shares_of(y: Array, stratified: bool) -> tuple[float, float, float]:
+def shares_of(y: Array, strata: Strata) -> tuple[float, float, float]:
     """How rows with these targets are parted: no more for validation and test than proof and confirmation need.
 
     Of a class that is rare enough rows stay in each part to see it missed.
     """
-    rows, rare = len(y), np.bincount(y) if stratified else np.empty(0)
+    rows, codes = len(y), strata(y)
+    rare = np.empty(0) if codes is None else np.bincount(codes)
     least = min(rare[rare >= _SEEN / SHARES[2]], default=np.inf)
     test = min(SHARES[2], max(_CONFIRMS / rows, _CONFIRMS_SHARE, _SEEN / least), max(_MOST_TEST / rows, _SEEN / least))
     val = min(SHARES[1], max(_MOST_VAL / rows, _SEEN / least))
@@ -60,7 +63,7 @@ def shares_of(y: Array, stratified: bool) -> tuple[float, float, float]:
 
 
 def _mended(
-    parts: Mapping[str, Part], targets: Mapping[str, Array], stratified: bool, seed: int, val_from: str
+    parts: Mapping[str, Part], targets: Mapping[str, Array], strata: Strata, seed: int, val_from: str
 ) -> tuple[dict[str, Split], list[str], Places]:
     whole = {name: _split(part, targets[name]) for name, part in parts.items()}
     if "train" not in parts or len(parts) < 2:
@@ -80,16 +83,18 @@ def _mended(
     shares = (0.5, 0.5) if source == "test" else (1 - _VAL_OF_TRAIN, _VAL_OF_TRAIN)
     into = ("val", "test") if source == "test" else ("train", "val")
     home = homes[source]
-    cut, index = _cut(parts[home], whole[source].y, into, shares, stratified, seed)
+    cut, index = _cut(parts[home], whole[source].y, into, shares, strata, seed)
     places: Places = {name: (part, None) for name, part in homes.items()}
     places |= {name: (home, rows) for name, rows in index.items()}
     return {name: {**whole, **cut}[name] for name in NAMES}, warnings, places
 
 
 def _cut(
-    part: Part, y: Array, names: Sequence[str], shares: Sequence[float], stratified: bool, seed: int
+    part: Part, y: Array, names: Sequence[str], shares: Sequence[float], strata: Strata, seed: int
 ) -> tuple[dict[str, Split], dict[str, Array]]:
-    found = indices(y if stratified else np.zeros(len(y), np.int64), shares, seed, part.group, part.time, part.twins)
+    codes = strata(y)
+    codes = np.zeros(len(y), np.int64) if codes is None else codes
+    found = indices(codes, shares, seed, part.group, part.time, part.twins)
     index = dict(zip(names, found, strict=True))
     whole = _split(part, y)
     return {name: whole.take(rows) for name, rows in index.items()}, index
