@@ -73,9 +73,9 @@ def cases(folder: Path) -> dict[str, Case]:
 
 def job(case: Case) -> Workload:
     """The model as given, with the rows that the study has too."""
-    rows, task = inputs.load(case.data, task="auto", seed=0, as_stored=True, **case.options)
+    rows, _ = inputs.load(case.data, task="auto", seed=0, as_stored=True, **case.options)
     return setup.workload(
-        case.model, rows, task, metric_name=None, positive=None, scenario=Scenario(1, 1, "array"), seed=0, train=False
+        case.model, rows, metric_name=None, positive=None, scenario=Scenario(1, 1, "array"), seed=0, train=False
     )
 
 

@@ -74,10 +74,10 @@ CASES = {
 def job(case: Case) -> tuple[Workload, Candidate]:
     """The workload and its baseline."""
     data = case.data if ":" in case.data else str(DATA / case.data)
-    rows, task = inputs.load(data, task="auto", seed=0, as_stored=case.model is not None, **case.options)
+    rows, _ = inputs.load(data, task="auto", seed=0, as_stored=case.model is not None, **case.options)
     scenario = Scenario(1, 1, "dict" if rows.named else "array")
     base = setup.workload(
-        case.model, rows, task, metric_name=case.metric, positive=None, scenario=scenario, seed=0, train=False
+        case.model, rows, metric_name=case.metric, positive=None, scenario=scenario, seed=0, train=False
     )
     return base, setup.baseline(base, case.baseline)
 

@@ -38,12 +38,11 @@ DATA = Path(os.environ.get("TRIMWATT_DATA", _record.ROOT.parent / "shared" / "da
 
 def job(rows: int, seed: int) -> Workload:
     """PneumoniaMNIST with at most so many training rows."""
-    data, task = inputs.load(str(DATA / "pneumoniamnist.npz"), task="auto", seed=0)
+    data, _ = inputs.load(str(DATA / "pneumoniamnist.npz"), task="auto", seed=0)
     data = replace(data, train=data.train.sample(rows, seed))
     return setup.workload(
         None,
         data,
-        task,
         metric_name="accuracy",
         positive=None,
         scenario=Scenario(1, 1, "array"),

@@ -8,7 +8,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from trimwatt import metric
 from trimwatt.errors import InputError
 from trimwatt.scenario import Scenario
 from trimwatt.study import setup
@@ -23,7 +22,7 @@ from trimwatt.workload import Workload
 def _workload() -> Workload:
     rows = samples.digits(rows=300).rows
     return setup.workload(
-        LogisticRegression(C=0.01, max_iter=1000), rows, "classification", metric_name=None, positive=None,
+        LogisticRegression(C=0.01, max_iter=1000), rows, metric_name=None, positive=None,
         scenario=Scenario(), seed=0, train=False,
     )  # fmt: skip
 
@@ -59,6 +58,6 @@ def test_the_wrong_kind_of_model_is_refused_before_anything_is_fitted() -> None:
     rows = samples.digits(rows=300).rows
     with pytest.raises(InputError, match="LinearRegression is for the other"):
         setup.workload(
-            LinearRegression(), rows, "classification", metric_name=metric.for_task("classification")[0],
+            LinearRegression(), rows, metric_name="accuracy",
             positive=None, scenario=Scenario(), seed=0, train=False,
         )  # fmt: skip

@@ -20,7 +20,7 @@ def hand_over(workload: Workload, folder: Path, runtime: str = "onnxruntime") ->
     made.mkdir(parents=True)
     artifact = runtimes.get(runtime).export(fitted, made)
     return deployed.write(
-        folder, artifact, task=workload.task, metric=workload.quality.name, classes=workload.rows.classes,
+        folder, artifact, task=workload.task.name, metric=workload.quality.name, classes=workload.rows.classes,
         input=input.describe(workload.rows), recipe=[{"technique": "linear"}], figures={"name": "linear"},
         scenario=workload.scenario,
     )  # fmt: skip

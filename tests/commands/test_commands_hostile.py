@@ -43,8 +43,8 @@ def _torch(folder: Path) -> Path:
     made = folder.with_name("torch-made")
     made.mkdir()
     return deployed.write(
-        folder, runtimes.get("torch").export(work, made), task=work.task, metric="accuracy", classes=work.rows.classes,
-        input=input.describe(work.rows), recipe=[], figures={}, scenario=work.scenario,
+        folder, runtimes.get("torch").export(work, made), task=work.task.name, metric="accuracy",
+        classes=work.rows.classes, input=input.describe(work.rows), recipe=[], figures={}, scenario=work.scenario,
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def _onnx(module: nn.Module, shape: tuple[int, ...]) -> bytes:
 
 def _adopted(model: Any, data: Data) -> Workload:
     return setup.workload(
-        model, data, "classification", metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False,
+        model, data, metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False,
         outputs="logits",
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from trimwatt import framework, metric
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import onnx as lowered
 from trimwatt.framework import sklearn
-from trimwatt.runtime._base import disagreement
 from trimwatt.technique._base import Technique, apply
 from trimwatt.technique.classical import Boosted, Forest, Linear, Mlp, Neighbours, Tree
 from trimwatt.testing import samples
@@ -30,7 +29,7 @@ def _same(work: Workload) -> str | None:
     (output,) = onnx.load_model_from_string(done.model).graph.output
     assert output.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     expected = sklearn.scores(work, rows)
-    return disagreement(expected, lowered.scores(done, rows), work.decide is not None, 1e-5)
+    return work.task.disagreement(expected, lowered.scores(done, rows), 1e-5)
 
 
 @pytest.mark.parametrize("job", _JOBS)

@@ -103,9 +103,7 @@ def _judged(case: Case, folder: Path, as_study: bool) -> Outcome:
     source = case.store(folder) if case.store else case.data
     rows, kind = input.load(source, task=task, as_stored=True, **case.options)
     scenario = Scenario(1, 1, "dict" if rows.named else "array")
-    given = setup.workload(
-        case.model, rows, kind, metric_name=None, positive=None, scenario=scenario, seed=0, train=False
-    )
+    given = setup.workload(case.model, rows, metric_name=None, positive=None, scenario=scenario, seed=0, train=False)
     own = setup.load_given(case.model, rows) if as_study else None
     given, reference = setup.ask_given(own, given, PATIENCE_S)
     first = setup.baseline(given, None)

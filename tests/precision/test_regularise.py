@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import torch as framework
-from trimwatt.framework.torch import loss
 from trimwatt.framework.torch.regularise import dropping, mixed
+from trimwatt.tasks._losses import ClassLoss
 from trimwatt.technique._base import apply
 from trimwatt.technique.architecture import SmallCnn, TorchMlp
 from trimwatt.technique.train import FineTune, Train
@@ -35,7 +35,7 @@ def test_a_smoothed_loss_is_the_mix_of_its_own_class_and_of_all(
     logs = answer.log_softmax(1)
     expected = -(1 - share) * logs[torch.arange(len(y)), y].mean() - share * logs.mean()
     for outputs, given_ in (("logits", answer), ("probabilities", answer.softmax(1))):
-        judged = loss.Criterion(outputs, np.arange(3), smoothing=share)(given_, y)  # type: ignore[arg-type]
+        judged = ClassLoss(outputs, np.arange(3), smoothing=share)(given_, y)  # type: ignore[arg-type]
         assert float(judged) == pytest.approx(float(expected), abs=2e-3)
 
 
@@ -43,7 +43,7 @@ def test_a_smoothed_loss_is_the_mix_of_its_own_class_and_of_all(
 def test_one_smoothed_logit_is_two_of_which_one_is_zero(logits: list[float], share: float) -> None:
     one = torch.tensor(logits).reshape(-1, 1)
     y = torch.arange(len(logits)) % 2
-    judge = loss.Criterion("logits", np.arange(2), smoothing=share)
+    judge = ClassLoss("logits", np.arange(2), smoothing=share)
     two = torch.cat([torch.zeros_like(one), one], dim=1)
     assert float(judge(one, y)) == pytest.approx(float(judge(two, y)), abs=1e-5)
 
@@ -82,7 +82,7 @@ def test_a_mixed_target_is_the_mix_of_losses(alpha: float, seed: int) -> None:
     rows, others, share = mixed(batch, alpha, np.random.default_rng(seed))
     assert rows.shape == x.shape and 0 <= share <= 1
     torch.testing.assert_close(rows.mean(0), x.mean(0))  # mixing within a batch keeps its mean
-    answer, judge = torch.randn(7, 3, generator=rng), loss.Criterion("logits", np.arange(3))
+    answer, judge = torch.randn(7, 3, generator=rng), ClassLoss("logits", np.arange(3))
     soft = share * functional.one_hot(y, 3) + (1 - share) * functional.one_hot(others, 3)
     expected = functional.cross_entropy(answer, soft.float())
     assert float(share * judge(answer, y) + (1 - share) * judge(answer, others)) == pytest.approx(float(expected), 1e-3)

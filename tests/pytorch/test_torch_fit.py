@@ -18,6 +18,7 @@ from trimwatt.framework import torch as framework
 from trimwatt.framework.torch import augment, loss
 from trimwatt.framework.torch.recalibrate import recalibrate_
 from trimwatt.framework.torch.run import tensor, threads
+from trimwatt.tasks._losses import ClassLoss
 from trimwatt.technique._base import apply
 from trimwatt.technique.architecture import SmallCnn, TorchMlp
 from trimwatt.technique.train import FineTune, Train
@@ -48,7 +49,7 @@ def values(n: int = 500, far: float = 1e5, wide: float = 1e4) -> Workload:
 def quality(workload: Workload) -> float:
     rows = workload.rows.val
     scores = framework.scores(workload, rows.x)
-    return workload.quality(rows.y, scores if workload.task == "regression" else scores.argmax(1))
+    return workload.quality(rows.y, scores if workload.task.target == "value" else scores.argmax(1))
 
 
 def weights(workload: Workload) -> Array:
@@ -210,8 +211,8 @@ def test_one_logit_is_two_of_which_one_is_zero(logits: list[float], data: st.Dat
     one = torch.tensor(logits).reshape(-1, 1)
     two = torch.cat([torch.zeros_like(one), one], dim=1)
     columns = np.arange(2)
-    single, double = (loss.Criterion("logits", columns)(answer, targets) for answer in (one, two))
-    share = loss.Criterion("probabilities", columns)(torch.softmax(two, 1), targets)
+    single, double = (ClassLoss("logits", columns)(answer, targets) for answer in (one, two))
+    share = ClassLoss("probabilities", columns)(torch.softmax(two, 1), targets)
     assert float(single) == pytest.approx(float(double), abs=1e-5)
     assert float(share) == pytest.approx(float(double), rel=1e-3, abs=1e-4)
 
@@ -226,7 +227,7 @@ def test_columns_in_another_order_are_told_by_class_columns() -> None:
 
 def test_a_class_without_a_column_fails_the_trial() -> None:
     with pytest.raises(TrialFailed, match="no column"):
-        loss.Criterion("logits", np.array([0, -1])).targets(np.array([0, 1]))
+        ClassLoss("logits", np.array([0, -1])).targets(np.array([0, 1]))
 
 
 @given(st.integers(1, 300), st.floats(1e-5, 1))

@@ -48,7 +48,7 @@ def _adopted(model: Any, frame: pd.DataFrame, y: Any) -> Workload:
 def _deployed(work: Workload, name: str, folder: Path) -> deployed.Deployed:
     artifact = runtime.get(name).export(work, folder)
     about = describe(work.rows, artifact.columns)
-    deployed.write(folder / "out", artifact, task=work.task, metric="", classes=work.rows.classes, input=about,
+    deployed.write(folder / "out", artifact, task=work.task.name, metric="", classes=work.rows.classes, input=about,
                    recipe=[], figures={}, scenario=work.scenario)  # fmt: skip
     return deployed.load(folder / "out")
 

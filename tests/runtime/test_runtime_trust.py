@@ -34,8 +34,8 @@ def deliver(folder: Path, runtime: str = "sklearn") -> Path:
     from trimwatt import input
 
     return deployed.write(
-        folder, runtimes.get(runtime).export(work, made), task=work.task, metric="accuracy", classes=work.rows.classes,
-        input=input.describe(work.rows), recipe=[], figures={}, scenario=work.scenario,
+        folder, runtimes.get(runtime).export(work, made), task=work.task.name, metric="accuracy",
+        classes=work.rows.classes, input=input.describe(work.rows), recipe=[], figures={}, scenario=work.scenario,
     )  # fmt: skip
 
 

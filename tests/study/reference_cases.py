@@ -46,10 +46,10 @@ class Given:
 
 def ask(model: Any, data: Any, batch_size: int = 1, most_s: float = 600.0, metric: str | None = None) -> Given:
     """Load, adopt and ask as `tw.optimize(model, data=data)` does; no host is so slow that `most_s` cuts rows."""
-    rows, task = input.load(data, as_stored=True)
+    rows, _ = input.load(data, as_stored=True)
     given = setup.load_given(model, rows)
     scenario = Scenario(batch_size, 1, "dict" if rows.named else "array")
-    work = setup.workload(given, rows, task, metric_name=metric, positive=None, scenario=scenario, seed=0, train=False)
+    work = setup.workload(given, rows, metric_name=metric, positive=None, scenario=scenario, seed=0, train=False)
     work, reference = setup.ask_given(given, work, most_s)
     assert reference is not None
     return Given(work, reference, setup.baseline(work, None))

@@ -298,10 +298,10 @@ def test_a_model_to_be_trained_has_no_answers_yet() -> None:
     from trimwatt.scenario import Scenario
     from trimwatt.study import setup
 
-    rows, task = input.load((X, Y), as_stored=True)
+    rows, _ = input.load((X, Y), as_stored=True)
     given = setup.load_given(LogisticRegression(), rows)
     work = setup.workload(
-        given, rows, task, metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False
+        given, rows, metric_name=None, positive=None, scenario=Scenario(), seed=0, train=False
     )  # fmt: skip
     assert setup.ask_given(given, work, 1.0) == (work, None)
 

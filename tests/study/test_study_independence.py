@@ -187,10 +187,10 @@ def _workload(split: bool, fitted: bool) -> Workload:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 3))
     y = (x[:, 0] > 0).astype(int)
-    data, task = load(((x[:200], y[:200]), (x[200:250], y[200:250]), (x[250:], y[250:])) if split else (x, y))
+    data, _ = load(((x[:200], y[:200]), (x[200:250], y[200:250]), (x[250:], y[250:])) if split else (x, y))
     model = LogisticRegression()
     return setup.workload(
-        model.fit(x, y) if fitted else model, data, task, metric_name=None, positive=None, scenario=Scenario(),
+        model.fit(x, y) if fitted else model, data, metric_name=None, positive=None, scenario=Scenario(),
         seed=0, train=False,
     )  # fmt: skip
 

@@ -67,14 +67,15 @@ def _limit_memory(most_bytes: int) -> None:
 
 def answers(model: Deployed, rows: Rows) -> str:
     """The CSV of what `model` answers to `rows`, asked in parts so that memory stays flat."""
+    from trimwatt import tasks
     from trimwatt.workload import count, take
 
-    file, classes = io.StringIO(), model.manifest["classes"]
+    file, task = io.StringIO(), tasks.get(model.manifest["task"])
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["prediction", *(f"probability:{label}" for label in classes or ())])
+    writer.writerow(task.header(model.manifest["classes"]))
     for start in range(0, count(rows), _CHUNK):
         part = take(rows, slice(start, start + _CHUNK))
         labels = model.predict(part).tolist()
-        scores = model.probabilities(part).tolist() if classes else [[]] * len(labels)
-        writer.writerows([label, *(f"{p:.6g}" for p in row)] for label, row in zip(labels, scores, strict=True))
+        scores = labels if task.target == "value" else model.probabilities(part).tolist()
+        writer.writerows(task.cells(labels, scores))
     return file.getvalue()

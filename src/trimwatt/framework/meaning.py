@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from trimwatt import tasks
 from trimwatt.errors import InputError
 from trimwatt.framework import classes
+from trimwatt.tasks import Task
 from trimwatt.workload import Array, Data, Outputs, Rows, Told, Workload, take
 
 _EDGE = 1e-6
@@ -64,17 +66,16 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def check_told(told: Told, task: str) -> None:
+def check_told(told: Told, task: Task) -> None:
     """Raise InputError where what is said of the outputs is for another task."""
-    fitting = ("values",) if task == "regression" else ("logits", "probabilities")
-    if told.outputs is not None and told.outputs not in fitting:
-        other = "classification" if task == "regression" else "regression"
+    if told.outputs is not None and told.outputs not in task.outputs:
+        other = tasks.for_outputs(told.outputs).name
         raise InputError(
-            f"outputs {told.outputs!r} is for {other}, and the task is {task}; say {' or '.join(fitting)}, "
+            f"outputs {told.outputs!r} is for {other}, and the task is {task.name}; say {' or '.join(task.outputs)}, "
             f"or --task {other}"
         )
-    if task == "regression" and told.classes is not None:
-        raise InputError("classes names the outputs of a classifier, and the task is regression; leave it out")
+    if task.target == "value" and told.classes is not None:
+        raise InputError(f"classes names the outputs of a classifier, and the task is {task.name}; leave it out")
 
 
 def find_outputs(
@@ -85,7 +86,7 @@ def find_outputs(
     ask: what the model gives for any rows as stored, (n, columns); raises InputError where it cannot take them. The
     workload must name the classes of the columns. Raises InputError where neither can be.
     """
-    check_told(told, "classification")
+    check_told(told, workload.task)
     said = told.outputs or ("probabilities" if workload.outputs == "probabilities" else None)
     if said == "probabilities" and not _inside(raw):
         raise InputError(

@@ -112,8 +112,8 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     # nothing that the study does with it changes the user's own
     estimator = copy_to_ask(_fitted(workload))
     workload = replace(workload, prepare=workload.prepare or _stacked(estimator, workload.rows.train.x))
-    classes = workload.rows.classes
-    if classes is None:
+    classes = workload.rows.classes or ()
+    if workload.task.target == "value":
         adopted = replace(workload, model=estimator, form="sklearn", outputs="values", class_columns=None, decide=None)
     else:
         known = tuple(decision.known_classes(estimator, classes))
@@ -167,25 +167,24 @@ def check_task(workload: Workload) -> None:
         raise InputError(f"{name} has no predict, so it gives no answers; give a pipeline that ends in a model")
     if is_clusterer(estimator) or is_outlier_detector(estimator):
         what = "numbers of clusters" if is_clusterer(estimator) else "inlier or outlier"
-        target = "values" if workload.rows.classes is None else "classes"
+        target = "values" if workload.task.target == "value" else "classes"
         raise InputError(
             f"{name} answers {what}, and was not fitted on the {target} that the data have as target; give the "
             f"answers of {name} as the target (y=model.predict(x)) without the model, or a model fitted on the target"
         )
-    if is_classifier(estimator) if workload.rows.classes is None else is_regressor(estimator):
-        raise InputError(f"the task is {workload.task}, and {name} is for the other; set --task")
+    if is_classifier(estimator) if workload.task.target == "value" else is_regressor(estimator):
+        raise InputError(f"the task is {workload.task.name}, and {name} is for the other; set --task")
 
 
 def _fitted(workload: Workload) -> Any:
     from sklearn.base import clone
 
     check_task(workload)
-    estimator, classes = workload.model, workload.rows.classes
+    estimator, data = workload.model, workload.rows
     if is_fitted(estimator):
         return estimator
     part = workload.fit_rows
-    target = part.y if classes is None else np.asarray(classes)[part.y]
-    return quietly_fitted(clone(estimator), given(workload, part.x), target)
+    return quietly_fitted(clone(estimator), given(workload, part.x), data.task.decode(part.y, data.classes))
 
 
 def quietly_fitted(estimator: Any, rows: Any, target: Array, **more: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt import metric as metrics
+from trimwatt import tasks
 from trimwatt.compare import logfile, quality
 from trimwatt.compare._base import Arm
 from trimwatt.compare.arms import ChildArm, SessionArm
@@ -23,6 +24,7 @@ from trimwatt.errors import InputError
 from trimwatt.gate import tree as trees
 from trimwatt.gate.config import Check, QualityFloor
 from trimwatt.scenario import Request, Scenario
+from trimwatt.tasks import Task
 
 _REQUEST_ROWS = 512
 
@@ -131,13 +133,11 @@ def _artifact(check: Check, tree: Path, name: str, stack: ExitStack) -> Target:
 def _answered(check: Check, tree: Path, manifest: Mapping[str, Any], arm: SessionArm, rows: Any) -> Answers | None:
     if check.quality is None:
         return None
-    classes = manifest["classes"]
-    truth = _truth(tree / check.data, check.quality.target or "", classes)
-    # as the study has it: of two classes the rarer one is the positive
-    positive = int(np.bincount(truth, minlength=2).argmin()) if classes is not None and len(classes) == 2 else None
-    wanted = metrics.get(check.quality.metric, positive)
+    task, classes = tasks.get(manifest["task"]), manifest["classes"]
+    truth = _truth(tree / check.data, check.quality.target or "", classes, task)
+    wanted = metrics.get(check.quality.metric, task.positive(truth, classes, None))
     prediction = arm.scores(rows) if wanted.reads == "probabilities" else arm.predict(rows)
-    if classes is not None and wanted.reads == "labels":
+    if wanted.reads == "labels":
         prediction = _codes([str(label) for label in prediction], classes, "an answer")
     if len(prediction) != len(truth):
         raise InputError(f"{check.data} has {len(truth)} labels and gives {len(prediction)} answers")
@@ -145,7 +145,7 @@ def _answered(check: Check, tree: Path, manifest: Mapping[str, Any], arm: Sessio
     return Answers(found.value, found.low, found.high, truth, prediction, wanted)
 
 
-def _truth(path: Path, target: str, classes: Any) -> Array:
+def _truth(path: Path, target: str, classes: Any, task: Task) -> Array:
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             if target not in arrays:
@@ -153,7 +153,7 @@ def _truth(path: Path, target: str, classes: Any) -> Array:
             cells = [str(cell) for cell in arrays[target]]
     else:
         cells = [str(cell) for cell in logfile.column(logfile.read(path), target, "the target's")]
-    if classes is not None:
+    if task.target == "class":
         return _codes(cells, classes, f"{target} of {path.name}")
     numbers = [logfile.number(cell) for cell in cells]
     if any(n is None or math.isnan(n) for n in numbers):

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from trimwatt import _reading
 from trimwatt.errors import InputError
 from trimwatt.scenario import Scenario
@@ -87,31 +85,3 @@ class Runtime(Protocol):
         ...
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session: ...
-
-
-def disagreement(
-    expected: Array, got: Array, classification: bool, error_bound: float = 1e-3, share: float = 1.0
-) -> str | None:
-    """Why an export is not its source, or None where it is.
-
-    expected, got: probabilities (n, k) or values (n,) for the same rows. Refused: equal predictions in less than
-    99.9 % of rows (or in less than `share`), or an error beyond `error_bound` (absolute for probabilities, relative to
-    the spread of values) in more than 1 - `share` of them.
-    """
-    if expected.shape != got.shape:
-        return f"the export answers with shape {got.shape}, its source with {expected.shape}"
-    if not np.isfinite(got).all():
-        return "the export answers with NaN or infinity"
-    scale = 1.0 if classification else max(float(np.ptp(expected)), 1e-12)
-    errors = np.abs(expected - got).reshape(len(got), -1).max(axis=1, initial=0.0) / scale
-    error = float(np.quantile(errors, share, method="lower"))
-    if classification:
-        # rows whose two best classes are within the error bound may fall either way
-        top = np.sort(expected, axis=1)
-        clear = top[:, -1] - top[:, -2] > 2 * error_bound
-        same = float(np.mean((expected.argmax(1) == got.argmax(1)) | ~clear))
-        if same < min(0.999, share):
-            return f"the export answers differently: equal predictions {same:.2%}, largest error {error:.2g}"
-    if error > error_bound:
-        return f"the export answers differently: largest error {error:.2g}, allowed {error_bound:g}"
-    return None

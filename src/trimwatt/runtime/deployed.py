@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt import _reading
+from trimwatt import _reading, tasks
 from trimwatt import runtime as runtimes
 from trimwatt._child import reason as one_line
 from trimwatt._files import is_sealed
@@ -175,7 +175,7 @@ class Deployed:
         return self
 
     def predict(self, rows: Any) -> Array:
-        """Labels (classification) or values (regression), (n,).
+        """Labels or values (n,), as the task has them.
 
         rows: an array (n, ...) as the training rows were stored; or named columns: a dict of (n,) arrays, lists or
         single cells, a DataFrame, one row of it (a Series), or a list of rows as dicts; dates as they were in the
@@ -184,8 +184,8 @@ class Deployed:
         return self._ask("predict", rows)
 
     def probabilities(self, rows: Any) -> Array:
-        """Probabilities (n, k) in the order of `manifest["classes"]`; raises InputError for regression."""
-        if self.manifest["classes"] is None:
+        """Probabilities (n, k) in the order of `manifest["classes"]`; raises InputError where values are predicted."""
+        if tasks.get(self.manifest["task"]).target == "value":
             raise InputError("this artifact predicts values, which have no probabilities; use predict")
         return self._ask("scores", rows)
 

@@ -11,7 +11,7 @@ from trimwatt import framework
 from trimwatt.framework.apart import margin
 from trimwatt.framework.decision import is_vector_machine
 from trimwatt.framework.rows import as_request
-from trimwatt.runtime._base import Session, disagreement
+from trimwatt.runtime._base import Session
 from trimwatt.workload import Array, Decide, Rows, Workload, count
 
 _SAME = 0.999
@@ -31,10 +31,9 @@ def verify(workload: Workload, session: Session, rows: Rows, error_bound: float 
     """
     expected = framework.get(workload.form).scores(workload, rows)
     got = _answers(session.scores, workload, rows)
-    classify = workload.decide is not None
     error_bound = getattr(session, "error_bound", _BOUND) if error_bound is None else error_bound
     share = 1.0 if error_bound <= _BOUND else _WITHIN
-    reason = disagreement(expected, got, classify, error_bound, share)
+    reason = workload.task.disagreement(expected, got, error_bound, share)
     if reason is not None:
         return reason
     predicted = _answers(session.predict, workload, rows)

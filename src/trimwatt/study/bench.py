@@ -18,7 +18,6 @@ from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.meter._base import Meter
 from trimwatt.runtime._base import Artifact
-from trimwatt.study import answers
 from trimwatt.study.reference import Reference
 from trimwatt.trial import FloorTest, Quality
 from trimwatt.workload import Array, Split, Workload
@@ -98,7 +97,8 @@ class Bench:
         """What the metric reads, as the artifact answers: class codes, probabilities or values."""
         # where the rest of a request changes an answer, quality is that of requests as they are deployed
         batch = self.workload.scenario.batch_size if self.workload.by_batch else None
-        return answers.read(self.workload, lambda: arm.predict(split.x, batch), lambda: arm.scores(split.x, batch))
+        workload = self.workload
+        return workload.task.read(workload, lambda: arm.predict(split.x, batch), lambda: arm.scores(split.x, batch))
 
     def judge(
         self, split: Split, candidate: Array, reference: Array, free: Array | None = None, folds: Folds | None = None

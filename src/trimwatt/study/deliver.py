@@ -23,7 +23,7 @@ def hand_over(engine: Engine, found: Found, summary: dict[str, Any]) -> Path | N
     )  # fmt: skip
     artifact = engine.artifact(chosen)
     return deployed.write(
-        engine.folder / "artifact", artifact, task=base.task, metric=base.quality.name,
+        engine.folder / "artifact", artifact, task=base.task.name, metric=base.quality.name,
         classes=artifact.classes or base.rows.classes, input=input.describe(base.rows, artifact.columns),
         recipe=chosen.recipe, figures={name: trial[name] for name in names}, scenario=base.scenario,
         refit=summary["refit"],

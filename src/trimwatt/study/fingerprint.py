@@ -20,7 +20,7 @@ def of(base: Workload, own: Any = None) -> dict[str, Any]:
         "data": _digest(*(part for split in (data.train, data.val, data.test) for part in _split(split))),
         "model": _model(base, own),
         "answers": [base.outputs, base.class_columns, base.answers],
-        "metric": [base.quality.name, base.task, base.decide and base.decide.positive],
+        "metric": [base.quality.name, base.task.name, base.decide and base.decide.positive],
     }
 
 

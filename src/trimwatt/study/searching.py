@@ -102,7 +102,7 @@ def _rows(engine: Engine, family: str) -> Handle:
     none = train.take(slice(0, 0))
     alone = replace(data, train=train, val=none, test=none, unlabelled=None, original=None, independence=Independence())
     asked = Workload(
-        alone, workload.task, workload.quality, decide=workload.decide, outputs=workload.outputs, seed=workload.seed
+        alone, metric=workload.quality, decide=workload.decide, outputs=workload.outputs, seed=workload.seed
     )
     return Handle(path, _handoff.write(asked, path))
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from trimwatt import _imports, framework, input, metric
+from trimwatt import _imports, framework, input, metric, tasks
 from trimwatt.errors import InputError
 from trimwatt.framework import channels
 from trimwatt.metric import Metric, Reads
@@ -17,25 +17,22 @@ from trimwatt.study.asked import ask
 from trimwatt.study.candidate import Candidate, make
 from trimwatt.study.reference import Reference
 from trimwatt.technique import Technique, registry
-from trimwatt.workload import Data, Decide, Outputs, Told, Workload
+from trimwatt.workload import Data, Outputs, Told, Workload
 
 _SERVED_BY = {"torch": "torch", "sklearn": "sklearn", "onnx": "onnxruntime"}
 _NICKNAMES = {"resnet": "small-resnet", "cnn": "small-cnn"}
 
 
 def task_of(task: str, outputs: str | None) -> str:
-    """The task asked: a model that answers with values does regression; raises InputError for unknown outputs."""
+    """The task asked, or that of a model which answers with values; raises InputError for unknown outputs."""
     if outputs not in (None, *get_args(Outputs)):
         raise InputError(f"outputs is one of {', '.join(get_args(Outputs))}, got {outputs!r}")
-    return "regression" if outputs == "values" and task == "auto" else task
+    return tasks.for_outputs(outputs).name if outputs == "values" and task == "auto" else task
 
 
 def load_given(model: Any, data: Data) -> Workload | None:
     """The model that the user gave, as it came; None where there is none."""
-    if model is None:
-        return None
-    given = input.load_model(model, data)
-    return given if data.classes is not None else replace(given, task="regression")
+    return None if model is None else input.load_model(model, data)
 
 
 def fitted_columns(model: Workload | None) -> tuple[str, ...]:
@@ -59,7 +56,6 @@ def ask_given(given: Workload | None, base: Workload, most_s: float) -> tuple[Wo
 def workload(
     model: Any,
     data: Data,
-    task: str,
     *,
     metric_name: str | None,
     positive: Any,
@@ -70,12 +66,12 @@ def workload(
     classes: Any = None,
 ) -> Workload:
     """The job as given; raises InputError where model, data, task and metric do not fit."""
-    code = _positive(data, positive)
-    chosen = _metric(metric_name, task, data, code)
+    task = data.task
+    code = task.positive(data.train.y, data.classes, positive)
+    chosen = _metric(metric_name, data, code)
     base = Workload(
-        data=data, task=task, metric=chosen, scenario=scenario, seed=seed,  # type: ignore[arg-type]
-        outputs="values" if task == "regression" else "logits",
-        decide=Decide(data.classes, None, code) if data.classes is not None else None,
+        data=data, metric=chosen, scenario=scenario, seed=seed, outputs=task.outputs[0],
+        decide=task.decision(data, code),
     )  # fmt: skip
     if model is None:
         _refuse_without_model(outputs, classes)
@@ -83,8 +79,8 @@ def workload(
     told = Told(outputs, None if classes is None else input.read_classes(classes, data.classes))
     given = input.load_model(model, data)
     merged = replace(
-        given, data=data, task=base.task, metric=chosen, scenario=scenario, seed=seed,
-        outputs=base.outputs if task == "regression" else given.outputs, decide=given.decide or base.decide,
+        given, data=data, metric=chosen, scenario=scenario, seed=seed,
+        outputs=given.outputs if given.outputs in task.outputs else base.outputs, decide=given.decide or base.decide,
     )  # fmt: skip
     if train and merged.trainer is None:
         merged = replace(merged, trainer=make("train"))
@@ -127,45 +123,24 @@ def _to_be_fitted(given: Workload) -> Workload | None:
     return replace(given, trainer=make("fit"))
 
 
-def _positive(data: Data, positive: Any) -> int | None:
-    """The code of the positive class of two: the one named, else the rarer in the training rows."""
-    if data.classes is None:
-        return None
-    if positive is not None:
-        names = [str(label) for label in data.classes]
-        if str(positive) not in names:
-            raise InputError(
-                f"positive class {positive!r} is not in the target; its classes are {', '.join(names[:20])}"
-            )
-        return names.index(str(positive))
-    if len(data.classes) != 2:
-        return None
-    counts = np.bincount(data.train.y, minlength=2)
-    return int(np.argmin(counts))
-
-
-def _metric(name: str | None, task: str, data: Data, positive: int | None) -> Metric:
-    fitting = metric.for_task(task)
-    if name is None:
-        return metric.get(fitting[0], positive)
-    if ":" in name:
+def _metric(name: str | None, data: Data, positive: int | None) -> Metric:
+    task, y = data.task, data.train.y
+    if name is not None and ":" in name:
         return _custom(name, data)
-    y = data.train.y
-    naive = float(np.mean(np.abs(np.diff(y)))) if task == "regression" and len(y) > 1 else None
-    found = metric.get(name, positive, naive)
-    if name not in fitting:
-        raise InputError(f"metric {name!r} does not fit {task}; use {', '.join(fitting)} or package.module:callable")
-    return found
+    if name is None or name in task.metrics:
+        return task.metric(name or task.metrics[0], y, positive)
+    if not any(name in other.metrics for other in tasks.registry().values()):
+        metric.get(name)
+    fitting = ", ".join(task.metrics)
+    raise InputError(f"metric {name!r} does not fit {task.name}; use {fitting} or package.module:callable")
 
 
 def _custom(name: str, data: Data) -> Metric:
     """A metric of the user's, function(truth, prediction) -> float; its `greater_is_better` says False for an error."""
     function = input.resolve(name)
-    classes = None if data.classes is None else np.asarray(data.classes)
 
     def call(truth: Any, prediction: Any, weights: Any) -> float:
-        value = function(truth, prediction) if classes is None else function(classes[truth], classes[prediction])
-        return float(value)
+        return float(function(*(data.task.decode(y, data.classes) for y in (truth, prediction))))
 
     some = data.train.y[:50]
     try:
@@ -177,7 +152,7 @@ def _custom(name: str, data: Data) -> Metric:
         ) from error
     if not np.isfinite(tried):
         raise InputError(f"metric {name} returned {tried} where prediction and truth are equal; it returns a number")
-    reads: Reads = "values" if classes is None else "labels"
+    reads: Reads = "values" if data.task.target == "value" else "labels"
     return Metric(name, call, bool(getattr(function, "greater_is_better", True)), reads, custom=True)
 
 
@@ -197,11 +172,11 @@ def baseline(base: Workload, named: str | Technique | Recipe | None) -> Candidat
 
 
 def _practice(base: Workload) -> Recipe:
-    if base.rows.kind == "image":
-        if _imports.available("torch"):
-            return (make("small-resnet"), make("train"))
-        return (make("forest"),)
-    return (make("boosted"),)
+    for names in base.task.baselines(base.rows.kind):
+        steps = tuple(make(name) for name in names)
+        if _imports.available("torch") or not any(step.gives == "torch" for step in steps):
+            return steps
+    raise InputError(f"no customary model of {base.task.name} can be made here; name one by --baseline")
 
 
 def _named(named: str | Technique | Recipe) -> Recipe:

@@ -116,7 +116,7 @@ def optimize(
     with _signals.as_interrupts(), _fork_server(model) as server:
         input.check_exists(data)
         came = None if model is None else input.load_model(model)
-        rows, kind = input.load(
+        rows, _ = input.load(
             data,
             target=target,
             split=split,
@@ -135,7 +135,7 @@ def optimize(
         )  # fmt: skip
         given = setup.load_given(came, rows)
         base = setup.workload(
-            given, rows, kind, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
+            given, rows, metric_name=metric, positive=positive, scenario=scenario, seed=seed, train=train,
             outputs=outputs, classes=classes,
         )  # fmt: skip
         base, asked = setup.ask_given(given, base, _share_s(options.budget))

@@ -7,7 +7,7 @@ from typing import Any
 
 from trimwatt import input
 from trimwatt.meter._base import Meter
-from trimwatt.study import gap, host, recommend, rivalry, unlearned, verdict
+from trimwatt.study import gap, host, recommend, rivalry, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
 from trimwatt.trial import Trial
@@ -75,8 +75,10 @@ def settle_accounts(engine: Engine, found: Found) -> dict[str, Any]:
 def _unlearned(engine: Engine, found: Found) -> list[str]:
     if found.recommended is None:
         return []
-    answers = engine.judging.answered(found.recommended.id)
-    return unlearned.warnings(engine.judging.validation.judged, answers, engine.workload.rows.classes)
+    answers, rows = engine.judging.answered(found.recommended.id), engine.workload.rows
+    if answers is None:
+        return []
+    return rows.task.find_unlearned(engine.judging.validation.judged.y[: len(answers)], answers, rows.classes)
 
 
 def _refit(engine: Engine, found: Found) -> str | None:
@@ -96,7 +98,7 @@ def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
     """What study.json says that is known before anything was tried; kept for the report of a study that is stopped."""
     return {
         "schema": SCHEMA,
-        "task": base.task,
+        "task": base.task.name,
         "metric": base.quality.name,
         "scenario": base.scenario.to_dict(),
         "budget": {"amount": options.budget.amount, "unit": options.budget.kind},

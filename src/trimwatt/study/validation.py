@@ -71,8 +71,7 @@ def crossed(data: Data, seed: int) -> Validation:
     Raises InputError where groups or moments are too few for that.
     """
     pool = data.train.joined(data.val)
-    codes = None if data.classes is None else pool.y
-    folds = parting.folds(codes, len(pool), FOLDS, seed, **pool.ties)
+    folds = parting.folds(data.task.strata(pool.y), len(pool), FOLDS, seed, **pool.ties)
     parts = tuple(replace(data, train=pool.take(fit), val=pool.take(held)) for fit, held in folds)
     order = np.concatenate([held for _, held in folds])
     return Validation(pool.take(order), replace(data, train=pool), parts)

@@ -18,7 +18,6 @@ from trimwatt.framework.prepare import columns_read
 from trimwatt.meter import attribute, pick
 from trimwatt.runtime import verify
 from trimwatt.runtime._base import Artifact, Session
-from trimwatt.study import answers
 from trimwatt.workload import Array, Data, Split, Workload
 
 # training rows that are asked
@@ -196,7 +195,7 @@ def read(workload: Workload, session: Session, rows: Split) -> Array:
     """What the metric reads, as an opened artifact answers these rows."""
     request = workload.scenario.request
     batch = workload.scenario.batch_size if workload.by_batch else None
-    return answers.read(
+    return workload.task.read(
         workload,
         lambda: in_chunks(session.predict, rows.x, request, batch),
         lambda: in_chunks(session.scores, rows.x, request, batch),

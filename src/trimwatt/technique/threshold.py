@@ -37,11 +37,11 @@ class Threshold(Technique):
 @applies_to(Threshold, "onnx", "sklearn", "torch")
 def _threshold(technique: Threshold, workload: Workload) -> Workload:
     data, metric = workload.rows, workload.quality
-    if data.classes is None or len(data.classes) != 2 or len(workload.answers) > 2:
+    if workload.task.target != "class" or not len(data.classes or ()) == len(workload.answers) == 2:
         raise TrialFailed("a threshold separates two classes, and these data, or the model, have others")
     if metric.reads != "labels":
         raise TrialFailed(f"{metric.name} does not read labels, so no threshold can raise it")
-    decide = workload.decide or Decide(data.classes)
+    decide = workload.decide or Decide(data.classes or ())
     positive = decide.positive if decide.positive is not None else _rarer(data.train.y)
     known = workload.threshold
     held = data.holdout(workload.seed)[1] if known is None else data.sampled(workload.seed, _SCORED)

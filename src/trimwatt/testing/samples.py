@@ -57,4 +57,4 @@ def incomes(rows: int = 800) -> Workload:
     x, score = _people(rows)
     data = _data(x, 30_000 + 8_000 * score, "table", None, "incomes")
     scenario = Scenario(request="dict")
-    return Workload(data, "regression", metric.get("r2"), outputs="values", scenario=scenario)
+    return Workload(data, metric=metric.get("r2"), outputs="values", scenario=scenario)

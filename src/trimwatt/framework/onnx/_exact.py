@@ -55,8 +55,7 @@ def error(workload: Workload, lowered: Workload) -> float:
         return float("inf")
     if got.shape != expected.shape or not np.isfinite(got).all():
         return float("inf")
-    scale = 1.0 if workload.task == "classification" else max(float(np.ptp(expected)), 1e-12)
-    errors = np.abs(expected - got).reshape(len(got), -1).max(axis=1) / scale
+    errors = np.abs(expected - got).reshape(len(got), -1).max(axis=1) / workload.task.scale(expected)
     return float(np.quantile(errors, _SHARE, method="lower"))
 
 

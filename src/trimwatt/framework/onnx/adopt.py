@@ -45,8 +45,8 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
     workload = meaning.note_fewer(workload, row_s)
     rows, y = meaning.choose_rows(workload.rows, row_s)
     answers = _in_parts(ask, rows)
-    if workload.rows.classes is None:
-        meaning.check_told(told, "regression")
+    if workload.task.target == "value":
+        meaning.check_told(told, workload.task)
         return _regression(workload, model, answers, y)
     return _classifier(workload, model, _Asked(rows, y, answers, ask), zipped, told)
 
@@ -251,7 +251,7 @@ def _in_parts(ask: Callable[[Rows], dict[str, Array]], rows: Rows) -> dict[str, 
 
 def _regression(workload: Workload, model: Any, answers: dict[str, Array], y: Array) -> Workload:
     """The workload of the output that holds the values; where several could, that is announced."""
-    output, others = _value_output(answers, y)
+    output, others = _value_output(answers, y, workload.task.name)
     if others:
         note = (
             f"several outputs of the model can be the value: {output!r} was taken, which fits the targets clearly "
@@ -261,7 +261,7 @@ def _regression(workload: Workload, model: Any, answers: dict[str, Array], y: Ar
     return _core(workload, model, output, "values")
 
 
-def _value_output(answers: dict[str, Array], y: Array) -> tuple[str, list[str]]:
+def _value_output(answers: dict[str, Array], y: Array, task: str) -> tuple[str, list[str]]:
     """The output that can be the values of targets y (n,), and others that could be but fit clearly worse."""
     rows = len(y)
     fitting = {
@@ -272,7 +272,7 @@ def _value_output(answers: dict[str, Array], y: Array) -> tuple[str, list[str]]:
     if not fitting:
         shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in answers.items())
         raise InputError(
-            f"the task is regression, so an output must be float (n,) or (n, 1); for {rows} rows came {shapes}"
+            f"the task is {task}, so an output must be float (n,) or (n, 1); for {rows} rows came {shapes}"
         )
     finite = {name: values for name, values in fitting.items() if np.isfinite(values).all()}
     if not finite:

@@ -86,7 +86,7 @@ def _in_single(workload: Workload) -> Workload:
     # the threshold is part of the decision, which stands apart
     workload = replace(workload, model=without_threshold(workload.model))
     name, first = next(iter(inputs.items()))
-    classify = workload.task == "classification"
+    classify = workload.task.target == "class"
     written = direct(workload.model, name, first.shape[1], classify) if _ndim(first) == 2 else None
     model, outputs = written or (_by_skl2onnx(workload, inputs, _initial), workload.outputs)
     if workload.prepare is None and _ndim(first) > 1:
@@ -127,7 +127,7 @@ def _by_skl2onnx(workload: Workload, inputs: dict[str, Array], initial: Callable
     # skl2onnx writes "hours per week" as hours_per_week
     _edit.rename(model.graph, {e.name: name for e, name in zip(_edit.free_inputs(model), inputs, strict=True)})
     _labels.unzip(model)
-    if workload.task == "classification" and score_method(workload.model) == "predict":
+    if workload.task.target == "class" and score_method(workload.model) == "predict":
         _edit.keep_outputs(model, [_one_hot(model, workload)])
     else:
         _edit.keep_outputs(model, [_output(model, workload)])
@@ -188,7 +188,7 @@ def _converted(workload: Workload, initial: list[tuple[str, Any]]) -> Any:
 
 def _options(workload: Workload) -> list[dict[Any, Any]]:
     """What to ask of the converter, the best first; not every estimator knows every option."""
-    if workload.task == "regression":
+    if workload.task.target == "value":
         return [{}]
     if workload.outputs != "logits":
         # asked of the whole model alone, since not every estimator inside it knows the option
@@ -219,7 +219,7 @@ def _plain_attributes() -> Iterator[None]:
 def _output(model: Any, workload: Workload) -> str:
     """The float output: the second of (label, probabilities), the only one of a regressor."""
     names = [entry.name for entry in model.graph.output]
-    return str(names[0] if workload.task == "regression" else names[-1])
+    return str(names[0] if workload.task.target == "value" else names[-1])
 
 
 def _one_hot(model: Any, workload: Workload) -> str:

@@ -52,7 +52,7 @@ def adopt(workload: Workload, told: Told | None = None) -> Workload:
         raw = np.concatenate([_scores(adopted, part) for part in _batches(rows)])
         if not np.isfinite(raw).all():
             raise InputError("the model answers the data's rows with NaN or infinity; check its weights and scaling")
-        if workload.task == "regression":
+        if workload.task.target == "value":
             return _regression(adopted, raw, told)
         return _classification(adopted, raw, y, rows, told)
 
@@ -153,15 +153,15 @@ def _ask_as_deployed(model: nn.Module, rows: torch.Tensor, shape: torch.Size, wo
 
 
 def _regression(workload: Workload, raw: Array, told: Told) -> Workload:
-    meaning.check_told(told, "regression")
+    meaning.check_told(told, workload.task)
     if raw.ndim > 2 or (raw.ndim == 2 and raw.shape[1] != 1):
-        raise InputError(f"regression needs one value a row, the model gives shape (n, {raw.shape[1:]})")
+        raise InputError(f"{workload.task.name} needs one value a row, the model gives shape (n, {raw.shape[1:]})")
     return replace(workload, outputs="values")
 
 
 def _classification(workload: Workload, raw: Array, y: Array, rows: Rows, told: Told) -> Workload:
     if raw.ndim > 2:
-        raise InputError(f"classification needs one column a class, the model gives shape (n, {raw.shape[1:]})")
+        raise InputError(f"{workload.task.name} needs one column a class, the model gives shape (n, {raw.shape[1:]})")
     raw = raw.reshape(len(raw), -1)
     own = _own_classes(workload.model, max(2, raw.shape[1]))
     trained = workload.trainer is None

@@ -18,6 +18,7 @@ from trimwatt.framework.torch.hooks import Batch, Hooks
 from trimwatt.framework.torch.run import tensor, threads
 from trimwatt.framework.torch.scaling import unscaled
 from trimwatt.framework.torch.size import team
+from trimwatt.tasks import Loss
 from trimwatt.workload import Array, Split, Workload
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Rows:
     They are prepared once where that fits into MOST_BYTES, else batch by batch.
     """
 
-    def __init__(self, workload: Workload, split: Split, criterion: loss.Criterion) -> None:
+    def __init__(self, workload: Workload, split: Split, criterion: Loss) -> None:
         self._workload, self._stored, self.y = workload, split, criterion.targets(split.y)
         one = tensor(workload, split.take(slice(0, 1)).x)
         fits = one.nbytes * len(split) <= MOST_BYTES or workload.prepare is None
@@ -124,9 +125,7 @@ def fit(workload: Workload, plan: Plan, from_scratch: bool = False, hooks: Hooks
 class _Run:
     """State of one training."""
 
-    def __init__(
-        self, workload: Workload, plan: Plan, module: nn.Module, criterion: loss.Criterion, hooks: Hooks
-    ) -> None:
+    def __init__(self, workload: Workload, plan: Plan, module: nn.Module, criterion: Loss, hooks: Hooks) -> None:
         self.workload, self.plan, self.module, self.criterion, self.hooks = workload, plan, module, criterion, hooks
         self.shuffle = np.random.default_rng(workload.seed)
         self.moves: augment.Moves | None = None
@@ -199,7 +198,7 @@ class _Run:
     def loss(self, batch: Batch) -> torch.Tensor:
         answer = self._answer(batch.x)
         # what is held out is judged by the targets as they are
-        judge = self.criterion if self.module.training else replace(self.criterion, smoothing=0.0)
+        judge = self.criterion if self.module.training else self.criterion.without_smoothing()
         if self.hooks.loss is None:
             return judge(answer, batch.y)
         return self.hooks.loss(answer, batch, lambda: judge(answer, batch.y))

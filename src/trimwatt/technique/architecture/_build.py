@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from trimwatt._imports import require
 from trimwatt.errors import InputError
 from trimwatt.framework.prepare import fit_prepare
-from trimwatt.workload import Decide, Workload
+from trimwatt.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,13 +26,13 @@ def untrained(
     data = workload.rows
     prepare = fit_prepare(data, kind)
     shape = prepare.transform(data.train.take(slice(0, 1)).x).shape[1:]
-    outputs = len(data.classes) if data.classes else 1
+    outputs = data.task.width(data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(workload.seed)
         model = make(shape, outputs).eval()
     return replace(
         workload, model=model, form="torch", prepare=prepare, class_columns=None, by_batch=False,
-        outputs="logits" if data.classes else "values", decide=Decide(data.classes) if data.classes else None,
+        outputs=data.task.outputs[0], decide=data.task.decision(data),
     )  # fmt: skip
 
 

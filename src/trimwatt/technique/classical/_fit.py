@@ -11,7 +11,7 @@ from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import sklearn as framework
 from trimwatt.framework.logged import LogTarget
 from trimwatt.framework.prepare import Kind, fit_prepare, keep_missing
-from trimwatt.workload import Array, Data, Decide, Prepare, Workload
+from trimwatt.workload import Array, Data, Prepare, Workload
 
 TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("imputed", "own")
 
@@ -19,7 +19,7 @@ TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("impute
 def start(workload: Workload) -> tuple[bool, int]:
     """Whether classes are asked, and how many rows there are to fit on."""
     require("sklearn", "sklearn", "A classical model")
-    return workload.rows.classes is not None, len(workload.fit_rows)
+    return workload.task.target == "class", len(workload.fit_rows)
 
 
 def fitted(
@@ -46,14 +46,14 @@ def prepared(data: Data, kind: Kind, missing: str) -> Prepare:
 
 def answering(workload: Workload) -> Workload:
     """The workload with what its estimator, fitted on codes, answers with."""
-    classes = workload.rows.classes
+    data = workload.rows
     workload = replace(workload, form="sklearn", trainer=None, rebuild=None, by_batch=False)
-    if classes is None:
-        return replace(workload, outputs="values", class_columns=None, decide=None)
-    codes = tuple(int(code) for code in workload.model.classes_)
-    columns = None if codes == tuple(range(len(classes))) else codes
     # the positive class is the study's choice; a threshold fitted for another model is not
-    decide = Decide(classes, None, workload.decide.positive if workload.decide else None)
+    decide = data.task.decision(data, workload.decide.positive if workload.decide else None)
+    if data.task.target == "value":
+        return replace(workload, outputs="values", class_columns=None, decide=decide)
+    codes = tuple(int(code) for code in workload.model.classes_)
+    columns = None if codes == tuple(range(len(data.classes or ()))) else codes
     return replace(workload, outputs="probabilities", class_columns=columns, decide=decide)
 
 

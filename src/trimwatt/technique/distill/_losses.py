@@ -45,7 +45,8 @@ class _Said:
         if weight == 0:
             return own()
         soft = torch.from_numpy(self.teacher.says(batch.split)[batch.index]).float()
-        taught = self._values(answer, soft) if self.student.rows.classes is None else self._classes(answer, soft)
+        values = self.student.task.target == "value"
+        taught = self._values(answer, soft) if values else self._classes(answer, soft)
         return weight * taught + (1 - weight) * own() if weight < 1 else taught
 
     def _values(self, answer: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:

@@ -33,19 +33,19 @@ class Teacher:
 
 def _of_the_data(workload: Workload, answers: Array) -> Array:
     """Probabilities of the classes of the data alone, where a teacher that was given knows others too."""
-    classes = workload.rows.classes
-    if classes is None or answers.shape[1] == len(classes):
+    classes = len(workload.rows.classes or ())
+    if workload.task.target == "value" or answers.shape[1] == classes:
         return answers
-    kept = answers[:, : len(classes)]
+    kept = answers[:, :classes]
     total = kept.sum(axis=1, keepdims=True)
-    return np.asarray(np.where(total > LEAST, kept / np.maximum(total, LEAST), 1 / len(classes)), dtype=kept.dtype)
+    return np.asarray(np.where(total > LEAST, kept / np.maximum(total, LEAST), 1 / classes), dtype=kept.dtype)
 
 
 def fidelity(teacher: Workload, student: Workload, rows: Rows) -> float:
     """How far `student` follows `teacher` on rows: the share of equal labels, or for values the share of variance
     (R2, 1 is all of it)."""
     one, other = (framework.get(w.form).scores(w, rows) for w in (teacher, student))
-    if teacher.rows.classes is not None:
+    if teacher.task.target == "class":
         return float(np.mean(one.argmax(axis=1) == other.argmax(axis=1)))
     spread = float(np.var(one))
     return 1.0 - float(np.mean((one - other) ** 2)) / spread if spread > 0 else float(np.allclose(one, other))
@@ -72,5 +72,5 @@ def with_unlabelled(data: Data, teacher: Teacher) -> Data:
     train = data.train
     extra = Split(data.unlabelled, np.empty(0))
     said = teacher.says(extra)
-    y = said if data.classes is None else said.argmax(axis=1).astype(train.y.dtype)
+    y = said if data.task.target == "value" else said.argmax(axis=1).astype(train.y.dtype)
     return replace(data, train=train.joined(Split(data.unlabelled, y)))

@@ -53,7 +53,7 @@ def _ensemble(technique: Ensemble, workload: Workload) -> Workload:
         # the same rows are held out by all, so that a threshold set later has not been seen by any
         learned: nn.Module = fit(replace(start, seed=workload.seed), technique, from_scratch=True)
         trained.append(learned)
-    classes = workload.rows.classes is not None
+    classes = workload.task.target == "class"
     first = apply(step, workload)
     return replace(first, model=mean_of(trained, classes), outputs="probabilities" if classes else "values")
 

@@ -120,7 +120,7 @@ class _Scout:
     """Small boosted trees on some of the columns, and how they err on held-out rows."""
 
     def __init__(self, workload: Workload, prepare: ColumnPrepare, fit: Split, held: Split) -> None:
-        self.classes, self.seed, self.y, self.truth = workload.rows.classes, workload.seed, fit.y, held.y
+        self.values, self.seed, self.y, self.truth = workload.task.target == "value", workload.seed, fit.y, held.y
         # categories as codes, whatever the model itself takes
         codes = replace(prepare, mean=None, inverse=None, one_hot=False)
         fitted, judged = codes.transform(fit.x), codes.transform(held.x)
@@ -143,7 +143,7 @@ class _Scout:
     def _trees(self, names: list[str]) -> tuple[Any, Array]:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        kind = HistGradientBoostingRegressor if self.classes is None else HistGradientBoostingClassifier
+        kind = HistGradientBoostingRegressor if self.values else HistGradientBoostingClassifier
         trees = kind(
             max_iter=30, max_leaf_nodes=15, learning_rate=0.2, random_state=self.seed, early_stopping=False,
             min_samples_leaf=max(1, min(20, len(self.y) // 20)),
@@ -153,7 +153,7 @@ class _Scout:
 
     def _loss(self, trees: Any, rows: Array) -> float:
         """Mean log loss of classes, mean squared error of values."""
-        if self.classes is None:
+        if self.values:
             return float(np.mean((trees.predict(rows) - self.truth) ** 2))
         said = trees.predict_proba(rows)[trees.classes_[None] == self.truth[:, None]]
         return float(-np.log(np.clip(said, 1e-6, None)).sum() / len(self.truth))

@@ -11,7 +11,7 @@ import numpy as np
 from trimwatt import parting
 from trimwatt.errors import InputError
 from trimwatt.technique.classical._fit import prepared
-from trimwatt.workload import Array, Split, Workload
+from trimwatt.workload import Array, Data, Split, Workload
 
 # with so many rows or fewer, each is held out once, in so many folds; with more, one part is
 _FOLDS = ((1000, 5), (4000, 3))
@@ -40,7 +40,7 @@ class Fold:
     @cached_property
     def known(self) -> Array:
         """Which of the rows held out are of a class that there is among those to fit on (n,)."""
-        if self.workload.rows.classes is None:
+        if self.workload.task.target == "value":
             return np.full(len(self.held), True)
         return np.isin(self.held.y, np.unique(self.workload.rows.train.y))
 
@@ -72,8 +72,8 @@ class Inner:
     @property
     def classes(self) -> int:
         """How many numbers a model answers with: one per class of three or more, else 1."""
-        known = self.workload.rows.classes
-        return len(known) if known is not None and len(known) > 2 else 1
+        known = len(self.workload.rows.classes or ())
+        return known if known > 2 else 1
 
     @property
     def for_trees(self) -> tuple[Fold, ...]:
@@ -101,7 +101,7 @@ def part(workload: Workload) -> Inner:
     rows = len(data.train)
     folds = tuple(
         Fold(_on(workload, data.train.take(fit)), data.train.take(held)).fewer(MOST_ROWS)
-        for fit, held in _indices(data.train, data.classes is not None, workload.seed)
+        for fit, held in _indices(data, workload.seed)
     )
     if any(len(np.unique(fold.workload.rows.train.y)) < 2 for fold in folds):
         raise InputError(f"{rows} training rows are too few, or too much alike, to tune on")
@@ -110,8 +110,9 @@ def part(workload: Workload) -> Inner:
     return replace(inner, few=few)
 
 
-def _indices(train: Split, classify: bool, seed: int) -> Sequence[tuple[Array, Array]]:
-    rows, codes = len(train), train.y if classify else None
+def _indices(data: Data, seed: int) -> Sequence[tuple[Array, Array]]:
+    train = data.train
+    rows, codes = len(train), data.task.strata(train.y)
     count = next((count for most, count in _FOLDS if rows <= most), 1)
     if count > 1:
         try:

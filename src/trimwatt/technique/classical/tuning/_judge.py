@@ -36,9 +36,9 @@ def judge(
     """Judge answers: probabilities (n, k) in the order of the classes, or values (n,)."""
     metric = workload.quality
     sign = -1.0 if metric.greater_is_better else 1.0
-    if workload.rows.classes is None:
+    if workload.task.target == "value":
         apart = said - truth
-        wrong = np.abs(apart) if metric.name in ("mae", "mase") else apart**2
+        wrong = np.abs(apart) if metric.median_is_best else apart**2
         return Judged(technique, sign * metric(truth, said), float(wrong.mean()), wrong, cost, state)
     hot = np.zeros(said.shape)
     hot[np.arange(len(truth)), truth] = 1.0
@@ -55,7 +55,7 @@ def best(found: Sequence[Judged], workload: Workload) -> Judged:
     compared as they are.
     """
     first = min(found, key=lambda one: one.error)
-    if workload.quality.reads != "labels" or workload.rows.classes is None:
+    if workload.quality.reads != "labels":
         return first
     near = [one for one in found if one.error <= first.error + _noise(one, first)]
     return min(near, key=lambda one: one.loss)

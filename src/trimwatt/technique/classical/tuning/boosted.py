@@ -78,11 +78,11 @@ def _usual(inner: Inner) -> list[Boosted]:
 def _other_goals(workload: Workload, start: Boosted) -> Iterator[Boosted]:
     """Losses and targets that the task may ask for; where classes are weighed alike, rare ones count as much."""
     data, metric = workload.rows, workload.quality
-    if data.classes is not None:
-        if metric.name == "f1" and not workload.needs_threshold:
+    if workload.task.target == "class":
+        if not metric.argmax_is_best and not workload.needs_threshold:
             yield replace(start, class_weight="balanced")
         return
-    if metric.name in ("mae", "mase"):
+    if metric.median_is_best:
         yield replace(start, loss="absolute")
     if skewed(data.train.y):
         yield replace(start, loss="poisson")
@@ -138,10 +138,9 @@ class _Fitted:
         inside._predictors = whole[:rounds]
         try:
             rows, workload = self.fold.prepared(self.missing)[1], self.fold.workload
-            classes = workload.rows.classes
-            if classes is None:
+            if workload.task.target == "value":
                 return np.asarray(self.model.predict(rows))
-            full = np.zeros((len(rows), len(classes)))
+            full = np.zeros((len(rows), len(workload.rows.classes or ())))
             full[:, inside.classes_] = inside.predict_proba(rows)
             return full
         finally:
@@ -188,7 +187,7 @@ def _fit(step: Boosted, fold: Fold) -> _Fitted:
 
 def _gain(step: Boosted, fold: Fold, values: Array) -> float:
     """What counts as a gain, in the unit of the loss: a tenth of the share that is not worth more rounds."""
-    if fold.workload.rows.classes is not None:
+    if fold.workload.task.target == "class":
         return 0.1 * _TOLERANCE
     scale = {"squared": 0.5 * values.var(), "absolute": values.std(), "poisson": values.mean()}[step.loss]
     return float(0.1 * _TOLERANCE * scale)

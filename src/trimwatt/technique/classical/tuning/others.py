@@ -114,9 +114,9 @@ def neighbours(inner: Inner, clock: Clock) -> list[Judged]:
 def _goals(workload: Workload) -> list[dict[str, Any]]:
     """What else may be learnt: the logarithm of a skewed target, or classes weighed alike."""
     data = workload.rows
-    if data.classes is None:
+    if workload.task.target == "value":
         return [{"target": "log"}] if skewed(data.train.y) else []
-    return [{"class_weight": "balanced"}] if workload.quality.name == "f1" and not workload.needs_threshold else []
+    return [] if workload.quality.argmax_is_best or workload.needs_threshold else [{"class_weight": "balanced"}]
 
 
 def _halved(
