@@ -137,7 +137,7 @@ def _answered(check: Check, tree: Path, manifest: Mapping[str, Any], arm: Sessio
     truth = _truth(tree / check.data, check.quality.target or "", classes, task)
     wanted = metrics.get(check.quality.metric, task.positive(truth, classes, None))
     prediction = arm.scores(rows) if wanted.reads == "probabilities" else arm.predict(rows)
-    if wanted.reads == "labels":
+    if task.target == "class" and wanted.reads == "labels":
         prediction = _codes([str(label) for label in prediction], classes, "an answer")
     if len(prediction) != len(truth):
         raise InputError(f"{check.data} has {len(truth)} labels and gives {len(prediction)} answers")

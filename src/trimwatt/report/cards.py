@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trimwatt import runtime as runtimes
+from trimwatt import tasks
+from trimwatt.errors import InputError
 from trimwatt.report import _study, _text
 from trimwatt.rows.packing import KEY
 
@@ -110,7 +112,8 @@ def _is_fed_plainly(manifest: Manifest, runtime: str) -> bool:
 
 def _onnx(model: str, manifest: Manifest) -> list[str]:
     described = manifest["input"]
-    answer = "prediction, probability" if manifest.get("classes") else "[prediction]"
+    names = _answers(manifest)
+    answer = ", ".join(names) if len(names) > 1 else f"[{names[0]}]"
     start = ["import numpy as np", "import onnxruntime", "", f"session = onnxruntime.InferenceSession({_code(model)})"]
     if described.get("tensors"):
         said = f'session.get_modelmeta().custom_metadata_map["{KEY}"]'
@@ -122,6 +125,14 @@ def _onnx(model: str, manifest: Manifest) -> list[str]:
     shape = ", ".join(str(side) for side in (1, *described.get("shape", ())))
     rows = [f"x = np.zeros(({shape}), np.{described.get('dtype') or 'float32'})  # your rows, as they were stored"]
     return [*start, *rows, f'{answer} = session.run(None, {{"x": x}})']
+
+
+def _answers(manifest: Manifest) -> tuple[str, ...]:
+    """Names of what the model gives, for Python."""
+    try:
+        return tasks.get(str(manifest["task"])).answers
+    except InputError:  # a task of a package that is not installed here
+        return ("prediction", "*others")
 
 
 def _packed(described: dict[str, Any], said: str) -> list[str]:

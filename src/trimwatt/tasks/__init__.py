@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from trimwatt._printable import shown
 from trimwatt.errors import InputError, first_line
 from trimwatt.tasks._base import Array, Classes, CoreOutput, Loss, RawTarget, Task, refuse_date
 
@@ -76,7 +77,7 @@ def get(name: str) -> Task:
     """The task called `name`; raises InputError, naming those known, where there is none."""
     task = _own().get(name) or registry().get(name)
     if task is None:
-        raise InputError(f"task {name!r} is unknown; tasks are {', '.join(names())}")
+        raise InputError(f"task {shown(name)!r} is unknown; tasks are {', '.join(names())}")
     return task
 
 

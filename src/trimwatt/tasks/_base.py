@@ -101,13 +101,15 @@ class Task(ABC):
 
     name: as on the command line, in study.json and in manifests. target: the type of what is predicted, by which
     techniques choose their models: "class" is one of several, "value" a number. outputs: what a model may answer with,
-    the usual first. metrics: names of those that fit, the default first.
+    the usual first. metrics: names of those that fit, the default first. answers: names of the outputs of a deployed
+    model, `prediction` first; where there are two, the other holds the scores.
     """
 
     name: ClassVar[str]
     target: ClassVar[TargetType]
     outputs: ClassVar[tuple[Literal["logits", "probabilities", "values"], ...]]
     metrics: ClassVar[tuple[str, ...]]
+    answers: ClassVar[tuple[str, ...]] = ("prediction",)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -234,7 +236,7 @@ class Task(ABC):
 
     @abstractmethod
     def onnx_tail(self, tail: Graph, core: CoreOutput, workload: Workload) -> list[Output]:
-        """Add the nodes that make the answers of what the core gives; returns the outputs, `prediction` first."""
+        """Add the nodes that make the answers of what the core gives; returns the outputs in the order of `answers`."""
 
     @abstractmethod
     def baselines(self, kind: str) -> tuple[tuple[str, ...], ...]:

@@ -27,6 +27,7 @@ class Classification(Task):
     target: ClassVar[TargetType] = "class"
     outputs = ("logits", "probabilities")
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "auc")
+    answers: ClassVar[tuple[str, ...]] = ("prediction", "probability")
 
     def likeness(self, target: RawTarget) -> float:
         values = target.whole if target.numbers is None else target.numbers

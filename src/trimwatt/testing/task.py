@@ -154,7 +154,8 @@ class TaskContract:
         width = task.width(workload.rows)
         assert width >= 1
         outputs = task.onnx_tail(Graph("tail"), CoreOutput("given", width, 2, False), workload)
-        assert outputs[0][0] == "prediction"
+        assert tuple(name for name, _, _ in outputs) == task.answers
+        assert task.answers[0] == "prediction" and len(task.answers) <= 2
 
     @staticmethod
     def _read(task: Task, workload: Workload, raw: Array) -> Array:
