@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -125,3 +126,24 @@ def test_the_task_goes_by_the_data() -> None:
     assert Workload(outputs="values").task.name == "regression" and Workload().task.name == "classification"
     with pytest.raises(InputError, match="shape \\(300, 2\\) is of no task"):
         Data(*[Split(X, np.zeros((300, 2)))] * 3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("counts")
+def test_a_study_of_it_runs_from_the_command_line_to_a_file_of_predictions(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from trimwatt.commands import app
+
+    np.savez(tmp_path / "counts.npz", x=X, y=Y)
+    np.savez(tmp_path / "new.npz", x=X[:7])
+    run, out = CliRunner(), tmp_path / "study"
+    less = ["--techniques", "runtime", "--budget", "2trials", "-o", str(out)]
+    done = run.invoke(app, ["optimize", str(tmp_path / "counts.npz"), "--task", "counts", *less])
+    assert done.exit_code == 0, done.output
+    study = json.loads((out / "study.json").read_text())
+    assert (study["task"], study["metric"]) == ("counts", "poisson-deviance")
+    done = run.invoke(app, ["predict", str(out), str(tmp_path / "new.npz")])
+    assert done.exit_code == 0, done.output
+    header, *rows = done.output.strip().splitlines()
+    assert header == "prediction" and len(rows) == 7
