@@ -31,7 +31,7 @@ import psutil
 import torch
 
 from trimwatt import input as inputs
-from trimwatt import runtime
+from trimwatt import optimize, runtime
 from trimwatt.compare import comparer
 from trimwatt.compare.arms import Limits, SessionArm
 from trimwatt.compare.plan import Plan
@@ -41,7 +41,6 @@ from trimwatt.runtime import deployed
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
 from trimwatt.study import setup
-from trimwatt.study.study import optimize
 from trimwatt.technique import _graph
 from trimwatt.workload import Array, Workload
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from trimwatt import report as reports
 from trimwatt.errors import InputError
 from trimwatt.runtime import deployed
 from trimwatt.study import study as studies
+from trimwatt.study.options import Options
 from trimwatt.study.start import Start
 from trimwatt.trial import Trial
 
@@ -26,8 +28,34 @@ class Recommended:
     artifact: deployed.Deployed
 
 
-class Study(studies.Study):
-    """What `optimize` found: `trials`, `recommended`, `verdict`; `report(path)` writes the page."""
+class Study:
+    """What `optimize` found: `trials`, `recommended`, `verdict`; `report(path)` writes the page.
+
+    folder: where it lies. summary: what study.json says, which `to_dict()` returns. pages: the files that were written
+    for people to read.
+    """
+
+    def __init__(self, folder: Path, summary: dict[str, Any], pages: Sequence[Path] = ()) -> None:
+        self.folder, self._summary, self.pages = folder, summary, list(pages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of study.json."""
+        return self._summary
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one sentence."""
+        return str(self._summary["verdict"])
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every candidate that was tried, the baseline first."""
+        return [Trial.from_dict(trial) for trial in self._summary["trials"]]
+
+    @property
+    def exit_code(self) -> int:
+        """What `trimwatt optimize` would have ended with: 0, 1 where nothing was confirmed, 4 under strict."""
+        return int(self._summary["exit_code"])
 
     @cached_property
     def recommended(self) -> Recommended | None:
@@ -59,7 +87,7 @@ class Study(studies.Study):
         return reports.snippet(self.to_dict())
 
 
-def run(model: Any, start: Start, **options: Any) -> Study:
+def run(model: Any, data: Any, options: Options, start: Start) -> Study:
     """See `trimwatt._optimize.optimize`; its cost counts from `start` on."""
-    done = studies.optimize(model, **options, start=start, pages=reports.prepare)
-    return Study(done.folder, done.to_dict(), done.pages)
+    done = studies.optimize(model, data, options, start=start, pages=reports.prepare)
+    return Study(done.folder, done.summary, done.pages)

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
+from trimwatt.study.option import Option
+from trimwatt.study.options import Options
+from trimwatt.study.signature import check_names, takes
 from trimwatt.study.start import Start
 
 if TYPE_CHECKING:
     from trimwatt._api import Study
 
 
-def optimize(model: Any = None, **options: Any) -> Study:
-    """Find the model that does the job for the least energy; see `trimwatt.study.study.optimize` for all options.
+@dataclass(frozen=True, kw_only=True)
+class _Call(Options):
+    """What a call of `optimize` takes: a model and data beside the options."""
 
-    model: a torch module, a scikit-learn estimator or pipeline, the path of an ONNX file, "package.module:callable" or
-    a Workload; None where there are only data. data: a path, a dict of arrays, or (train, val, test), each (x, y).
-    The study's folder gets study.json, report.html and artifact/. Raises InputError for what cannot be used.
+    model: Annotated[
+        Any,
+        Option(
+            "",
+            "A PyTorch module, a scikit-learn estimator or pipeline, the path of an ONNX file, "
+            '"package.module:callable" or a Workload; None where there are only data.',
+        ),
+    ] = field(default=None, kw_only=False)
+    data: Annotated[Any, Option("", "A path, a dict of arrays, or (train, val, test), each (x, y).")]
+
+
+@takes(_Call)
+def optimize(model: Any = None, *, data: Any, **options: Any) -> Study:
+    """Find the model that does the job for the least energy.
+
+    The study's folder gets study.json, report.html and artifact/. Returns a `trimwatt.Study`. Raises InputError, having
+    written nothing, for what cannot be used.
     """
     start = Start.now()
+    check_names(Options, options, "optimize")
+    asked = Options(**options)
     from trimwatt._api import run
 
-    return run(model, start, **options)
+    return run(model, data, asked, start)

@@ -2,7 +2,8 @@
 
 TrimwattError
 ├── InputError       exit 2   what was given cannot be used
-│   └── MissingExtra exit 2   an optional package is not installed
+│   ├── MissingExtra exit 2   an optional package is not installed
+│   └── OptionError  exit 2   an option has a value that cannot be used
 ├── GateFailed       exit 1   a floor or budget was not met
 ├── SensorAbsent     exit 3   a required sensor is not there
 ├── Inconclusive     exit 4   the interval straddles the limit, under --strict
@@ -12,6 +13,8 @@ TrimwattError
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -29,6 +32,32 @@ class InputError(TrimwattError, ValueError):
 
 class MissingExtra(InputError, ImportError):
     """An optional package is missing; the message holds the exact install command."""
+
+
+class OptionError(InputError):
+    """An option has a value that cannot be used.
+
+    template: the message, options in it as `name`, values as in a format string. values: those that came.
+    """
+
+    def __init__(self, template: str, *values: object) -> None:
+        self.template, self.values = template, values
+        super().__init__(self.spell(str))
+
+    def spell(self, how: Callable[[str], str]) -> str:
+        """The message with each option called as `how(name)` says, such as `flag`."""
+        text = spell(self.template, how)
+        return text.format(*self.values) if self.values else text
+
+
+def flag(name: str) -> str:
+    """An option as the command line calls it: --max-drop for max_drop."""
+    return f"--{name.replace('_', '-')}"
+
+
+def spell(text: str, how: Callable[[str], str], mark: str = "") -> str:
+    """`text` with each `name` in backticks replaced by `how(name)`, and ``code`` in two of them put between `mark`."""
+    return re.sub("``(.+?)``|`(\\w+)`", lambda found: f"{mark}{found[1]}{mark}" if found[1] else how(found[2]), text)
 
 
 class GateFailed(TrimwattError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from trimwatt.errors import InputError
+from trimwatt.errors import OptionError
 
 Request = Literal["array", "dict", "frame"]
 
@@ -25,7 +25,7 @@ class Scenario:
     def __post_init__(self) -> None:
         for name in ("batch_size", "threads"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is a whole number from 1, got {getattr(self, name)}")
+                raise OptionError(f"`{name}` must be an integer >= 1, got {{}}", getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
@@ -91,19 +90,6 @@ def test_debug_shows_where_it_came_from_and_the_code_stays(run: Run) -> None:
     code, _, err = run("optimize", "a.csv", "--budget", "x", "--debug")
     assert code == 2
     assert err.startswith("Traceback") and err.splitlines()[-1].startswith("trimwatt: ")
-
-
-def test_every_option_reaches_the_study() -> None:
-    """The names that `optimize` passes on are those the study takes, with the same defaults."""
-    from trimwatt.commands import optimize as verb
-    from trimwatt.study.study import optimize as study
-
-    taken = dict(inspect.signature(study).parameters)
-    given = dict(inspect.signature(verb.optimize).parameters)
-    for name in ("data_or_model", "json", "data"):
-        given.pop(name)
-    assert set(given) == set(taken) - {"model", "data", "progress", "start", "pages"}
-    assert {name: given[name].default for name in given} == {name: taken[name].default for name in given}
 
 
 def test_interrupted_says_what_was_kept(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,14 @@ def test_the_table_of_techniques_is_that_of_the_code() -> None:
     assert kept == techniques_table.table(), "run: python tests/house/techniques_table.py"
 
 
+def test_the_tables_of_options_are_those_of_their_class() -> None:
+    import options_table
+
+    for page, table in options_table.PAGES.items():
+        kept = options_table.written(page.read_text(encoding="utf-8"))
+        assert kept == table(), f"{page.name}: run python tests/house/options_table.py"
+
+
 def _commands() -> dict[str, set[str]]:
     """The long options of every command."""
     import typer.main

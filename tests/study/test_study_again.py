@@ -16,7 +16,7 @@ from trimwatt.runtime._base import Artifact
 from trimwatt.study import again, summary
 from trimwatt.study.candidate import Candidate, make
 from trimwatt.study.engine import Found
-from trimwatt.study.options import Limits, Options
+from trimwatt.study.options import Options
 from trimwatt.study.worker import Outcome
 from trimwatt.study.workshop import Made
 from trimwatt.testing import samples
@@ -101,19 +101,19 @@ def test_a_baseline_that_does_not_come_up_again_stays_the_one_that_was_judged(tm
 
 
 def test_a_model_that_breaks_a_limit_once_it_is_fitted_again_stays_the_one_that_was_judged(tmp_path: Path) -> None:
-    fakes = Fakes(tmp_path, limits=Limits(size_bytes=1200))
+    fakes = Fakes(tmp_path, max_size=1200)
     again.fit_again(fakes.engine, fakes.found, [fakes.trials["small"]])
     assert fakes.engine.fitted_again == {"base"} and fakes.trials["small"].size_bytes == 1000
     assert "breaks the limit on size" in fakes.found.notes[0]
     # a reference that never kept it sets the floor all the same, as it is once fitted on the same rows
-    dear = Fakes(tmp_path, limits=Limits(size_bytes=900))
+    dear = Fakes(tmp_path, max_size=900)
     again.fit_again(dear.engine, dear.found, [dear.trials["small"]])
     assert dear.engine.fitted_again == {"base", "small"}
 
 
 def test_test_rows_are_not_added_where_that_breaks_a_limit(tmp_path: Path) -> None:
     for size, refitted in ((1500, False), (1100, True)):
-        fakes = Fakes(tmp_path, size=size, limits=Limits(size_bytes=1200), refit="all")
+        fakes = Fakes(tmp_path, size=size, max_size=1200, refit="all")
         found = replace(fakes.found, recommended=fakes.trials["small"], confirmed=True)
         again.fit_on_all(fakes.engine, found)
         assert found.refitted is refitted and (fakes.engine.artifacts["small"] == "as judged") is not refitted

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studying import optimize
 
 import trimwatt as tw
-from trimwatt.study import optimize
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")

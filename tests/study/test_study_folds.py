@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from studying import optimize
 
 from trimwatt.errors import InputError
-from trimwatt.study import again, crossing, families, optimize
+from trimwatt.study import again, crossing, families
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")
@@ -33,7 +34,7 @@ def _table(rows: int, seed: int = 0) -> dict[str, Any]:
 
 def _study(folder: Path, rows: int, **asked: Any) -> dict[str, Any]:
     asked = {"budget": "12trials", "techniques": "runtime,classical", "baseline": "linear", **asked}
-    return optimize(data=_table(rows), output=folder / "out", **asked).to_dict()
+    return optimize(data=_table(rows), output=folder / "out", **asked).summary
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from studying import optimize
 
 from trimwatt import metric
 from trimwatt.energy import Energy
@@ -16,7 +17,7 @@ from trimwatt.input import load
 from trimwatt.report import _facts, cards
 from trimwatt.runtime._base import Artifact
 from trimwatt.scenario import Scenario
-from trimwatt.study import optimize, recommend, settle, setup, summary, verdict
+from trimwatt.study import recommend, settle, setup, summary, verdict
 from trimwatt.study.bench import Bench, Floor, Judged
 from trimwatt.study.engine import Found
 from trimwatt.study.options import Options
@@ -253,8 +254,8 @@ def test_a_study_of_a_fitted_model_on_one_table_is_withheld(tmp_path: Path) -> N
     model = RandomForestClassifier(20, random_state=0).fit(x, y)
     asked: dict[str, Any] = {"data": (x, y), "techniques": "runtime", "budget": "1h", "output": tmp_path / "out"}
     done = optimize(model, **asked)
-    found = done.to_dict()
+    found = done.summary
     assert found["independence"]["status"] == "withheld" and found["independence"]["kinds"] == ["seen"]
-    assert "not independently confirmed" in done.verdict and done.exit_code == 0
-    assert not [trial for trial in done.trials if trial.floor_test == "proven"]
-    assert optimize(model, **asked, resume=True, strict=True).exit_code == 4
+    assert "not independently confirmed" in found["verdict"] and found["exit_code"] == 0
+    assert not [trial for trial in found["trials"] if trial["floor_test"] == "proven"]
+    assert optimize(model, **asked, resume=True, strict=True).summary["exit_code"] == 4

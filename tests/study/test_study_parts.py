@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from trimwatt.errors import InputError
 from trimwatt.study import folder as folders
 from trimwatt.study import recommend, summary, verdict
 from trimwatt.study.engine import Found
-from trimwatt.study.options import Limits, Options
+from trimwatt.study.limits import Limits
+from trimwatt.study.options import Options
 from trimwatt.trial import Quality, Ratio, Trial
 from trimwatt.workload import Independence
 
@@ -73,15 +75,10 @@ def test_strict_and_bold_exclude_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "kept"),
-    [
-        (Limits(latency_s=0.001), 0),
-        (Limits(latency_s=0.01), 1),
-        (Limits(size_bytes=999), 0),
-        (Limits(memory_bytes=4e7), 0),
-    ],
+    [({"max_latency": "1ms"}, 0), ({"max_latency": 0.01}, 1), ({"max_size": "999B"}, 0), ({"max_memory": "40MB"}, 0)],
 )
-def test_limits_rule_out(limits: Limits, kept: int) -> None:
-    assert len(recommend.eligible([_trial("a", 0.5)], Options(limits=limits))) == kept
+def test_limits_rule_out(limits: dict[str, Any], kept: int) -> None:
+    assert len(recommend.eligible([_trial("a", 0.5)], Options(**limits))) == kept
 
 
 def test_an_unknown_figure_breaks_a_limit_that_is_set() -> None:

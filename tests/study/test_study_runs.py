@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from studying import optimize
 
 from trimwatt.errors import InputError
 from trimwatt.store import open_store
-from trimwatt.study import optimize
 from trimwatt.study.engine import Engine
 
 pytest.importorskip("sklearn")
@@ -183,7 +183,7 @@ def test_the_best_so_far_is_kept_when_the_budget_ends(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Engine, "unspent_s", lambda engine: 600.0 if len(engine.trials) < 3 else 0.0)
-    done = optimize(data=digits, baseline="forest", techniques="runtime,classical", output=tmp_path / "out").to_dict()
+    done = optimize(data=digits, baseline="forest", techniques="runtime,classical", output=tmp_path / "out").summary
     assert [trial["name"] for trial in done["trials"][:2]] == ["forest in scikit-learn", "forest"]
     assert len(done["trials"]) == 3 and {trial["status"] for trial in done["trials"]} == {"done"}
     assert done["recommended"] is not None and len(done["untried"]) > 3

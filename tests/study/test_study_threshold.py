@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from studying import optimize
 
 import trimwatt as tw
 from trimwatt import _handoff, runtime
 from trimwatt.metric import get
 from trimwatt.store import open_store
-from trimwatt.study import families, optimize
+from trimwatt.study import families
 from trimwatt.study.candidate import make
 from trimwatt.study.crossing import Crossed
 from trimwatt.study.worker import Handle, Job, Outcome, serve
@@ -88,7 +89,7 @@ def test_a_study_hands_over_a_model_with_the_threshold_of_its_folds(
     x = rng.normal(size=(500, 4)).astype(np.float32)
     y = (x[:, 0] + rng.normal(size=500) > 1.5).astype(int)
     asked: dict[str, Any] = {"metric": "f1", "baseline": "linear", "techniques": "runtime", "budget": "2trials"}
-    study = optimize(data={"x": x, "y": y}, output=tmp_path / "out", **asked).to_dict()
+    study = optimize(data={"x": x, "y": y}, output=tmp_path / "out", **asked).summary
     with closing(open_store(tmp_path / "out")) as store:
         kept = store.get(f"threshold:{study['recommended']}")
     assert isinstance(kept, float) and 0.0 < kept < 0.5

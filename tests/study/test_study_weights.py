@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from known_costs import known_costs
+from studying import optimize
 
-from trimwatt.study import optimize
 from trimwatt.study.candidate import Candidate
 from trimwatt.study.weights import FILE, trained
 from trimwatt.technique import registry

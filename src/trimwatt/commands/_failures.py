@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import typer
 
 from trimwatt._printable import one_line
-from trimwatt.commands import _output
-from trimwatt.errors import TrimwattError
+from trimwatt.commands import _fields, _output
+from trimwatt.errors import OptionError, TrimwattError
 
 # every error of the command line's own parser
 _Refused = typer.BadParameter.__mro__[2]
@@ -52,6 +52,8 @@ def trace(error: Exception) -> str:
 
 def _plain(error: Exception, given: Sequence[str]) -> tuple[str, int] | None:
     """What to say of an error that is no bug, and its exit code."""
+    if isinstance(error, OptionError):
+        return error.spell(_fields.spell_name), error.exit_code
     if isinstance(error, TrimwattError):
         return str(error), error.exit_code
     if isinstance(error, _Refused):

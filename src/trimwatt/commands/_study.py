@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from trimwatt.commands import _output
+from trimwatt.study.options import Options
 
 # whether this process is the command itself, so that its start counts, and not another program that calls it
 is_process = False
 
 
-def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
-    """Call `trimwatt.study.<function>` with `arguments`, tell what came out, and end with the study's exit code."""
+def run(verb: str, ask: Callable[[], tuple[Any, Any, Options]], *, as_json: bool) -> None:
+    """Run the study of the model, data and options that `ask` returns, tell what came out, and end with its code."""
     from trimwatt.study.start import Start
 
     start = Start.of_process() if is_process else Start.now()
-    from trimwatt import report, study
+    from trimwatt import _api
     from trimwatt.report.live import Live
 
     try:
         with Live() as live:
-            done = getattr(study, function)(**arguments, progress=live, start=start, pages=report.prepare)
+            model, data, options = ask()
+            done = _api.run(model, data, replace(options, progress=live), start)
     except KeyboardInterrupt as stop:
-        raise typer.Exit(_interrupted(live.kept, function)) from stop
+        raise typer.Exit(_interrupted(live.kept, verb)) from stop
     tell(done.to_dict(), done.folder, done.pages, as_json=as_json)
     if is_process:
         # the interpreter would walk every object of the frameworks before it ends, for a third of a CPU second
@@ -35,11 +38,11 @@ def run(function: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     raise typer.Exit(done.exit_code)
 
 
-def _interrupted(candidates: Collection[Any], function: str) -> int:
+def _interrupted(candidates: Collection[Any], verb: str) -> int:
     """Say how many candidates were kept, and how to go on."""
     count = len(candidates)
     kept = f"{count} finished candidate{'s' * (count != 1)} kept" if count else "nothing was finished"
-    again = "; the same command with --resume goes on" if count and function == "optimize" else ""
+    again = "; the same command with --resume goes on" if count and verb == "optimize" else ""
     _output.say(f"trimwatt: interrupted, {kept}{again}")
     return 130
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from trimwatt.commands import _study
+from trimwatt.study.options import Options
 
 _FOLDER = Path("trimwatt-digits")
 
@@ -23,6 +24,10 @@ def demo(
 
     Nothing is downloaded; every figure is computed in this run.
     """
-    own = output == _FOLDER
-    arguments: dict[str, Any] = {"output": output, "force": force or own}
-    _study.run("demo", arguments, as_json=json)
+
+    def ask() -> tuple[Any, Any, Options]:
+        from trimwatt.study import digits
+
+        return None, digits.digits(), digits.options(output, force or output == _FOLDER)
+
+    _study.run("demo", ask, as_json=json)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trimwatt.study.study import Study
+    from trimwatt.study.conclude import Pages
+    from trimwatt.study.options import Options
+    from trimwatt.study.start import Start
+    from trimwatt.study.study import Finished
 
-__all__ = ["demo", "optimize"]
+__all__ = ["optimize"]
 
 
-def optimize(model: Any = None, **options: Any) -> Study:
+def optimize(
+    model: Any, data: Any, options: Options, *, start: Start | None = None, pages: Pages | None = None
+) -> Finished:
     """See `trimwatt.study.study.optimize`, which is imported with the frameworks only now."""
     from trimwatt.study.study import optimize as run
 
-    return run(model, **options)
-
-
-def demo(progress: Any = None, **changes: Any) -> Study:
-    """The study of `trimwatt.study.digits`, with `changes` to its options."""
-    from trimwatt.study.digits import options
-
-    return optimize(**{**options(), **changes}, progress=progress)
+    return run(model, data, options, start=start, pages=pages)

@@ -24,7 +24,7 @@ def run(engine: Engine, candidate: Candidate) -> Found:
         trial = _made(engine, trial, candidate, stored, limit_s)
         return _measured(engine, trial, stored)
     except TrialStopped as error:
-        raise InputError(patience.too_little(engine.options.budget)) from error
+        raise InputError(patience.too_little(engine.options.allowance)) from error
     except TrialFailed as error:
         raise InputError(f"the baseline cannot be made: {error}") from error
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trimwatt import input
 from trimwatt._imports import require
+from trimwatt.study.options import Options
 from trimwatt.workload import Data
 
 
@@ -21,11 +21,11 @@ def digits() -> Data:
     return replace(data, name="digits")
 
 
-def options(output: str | Path = "trimwatt-digits") -> dict[str, Any]:
-    """What `optimize` is asked in the demo: only what so few rows prove, and its own folder replaced without asking."""
+def options(output: str | Path, force: bool) -> Options:
+    """What a study of them is asked in the demo: to take only what so few rows prove."""
     from trimwatt.technique.classical import Forest
 
-    return {
-        "data": digits(), "baseline": (Forest(trees=200),), "metric": "accuracy", "max_drop": 0.01, "strict": True,
-        "budget": "55s", "output": output, "force": True,
-    }  # fmt: skip
+    return Options(
+        baseline=(Forest(trees=200),), metric="accuracy", max_drop=0.01, strict=True, budget="55s", output=output,
+        force=force,
+    )  # fmt: skip

@@ -93,22 +93,22 @@ class Engine:
 
     def left_s(self) -> float:
         """Seconds of work that the budget still pays for, the end of the study kept in reserve."""
-        if self.options.budget.kind == "trials" and len(self.trials) >= self.options.budget.amount:
+        if self.options.allowance.kind == "trials" and len(self.trials) >= self.options.allowance.amount:
             return 0.0
         return self.unspent_s() - self._reserve_s()
 
     def unspent_s(self) -> float:
         """Seconds that the budget still pays for, all in all."""
-        if self.options.budget.kind == "trials":
+        if self.options.allowance.kind == "trials":
             return _HOUR_S
-        if self.options.budget.kind == "s":
-            return self.options.budget.amount - (time.monotonic() - self.ledger.start.time_s)
+        if self.options.allowance.kind == "s":
+            return self.options.allowance.amount - (time.monotonic() - self.ledger.start.time_s)
         spent = self.ledger.total()
-        return (self.options.budget.amount - (spent.joules if spent else 0.0)) / self._power_w(spent)
+        return (self.options.allowance.amount - (spent.joules if spent else 0.0)) / self._power_w(spent)
 
     def _reserve_s(self) -> float:
         """What finals, confirmation and report will need, by the pace at which candidates were measured here."""
-        whole = self.options.budget.amount if self.options.budget.kind == "s" else math.inf
+        whole = self.options.allowance.amount if self.options.allowance.kind == "s" else math.inf
         return min(0.4 * whole, 3.0 + 4 * self.pace_s + self._fitting_again_s())
 
     def _fitting_again_s(self) -> float:

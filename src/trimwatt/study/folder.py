@@ -27,7 +27,7 @@ _BELOW = ("trials", "artifact", "work")
 _PASSING = (_FORMER, _REPLACED, "study.db.lock")
 
 
-def choose(output: str | Path | None, data: Any, resume: bool, force: bool) -> Path:
+def choose(output: str | os.PathLike[str] | None, data: Any, resume: bool, force: bool) -> Path:
     """Where the study goes; raises InputError for a folder that is there and was not meant."""
     name = Path(data).name.split(".")[0].split(":")[0] if isinstance(data, (str, Path)) else "study"
     folder = Path(output) if output is not None else Path(f"trimwatt-{name}")

@@ -101,7 +101,7 @@ def opening(base: Workload, options: Options, meter: Meter) -> dict[str, Any]:
         "task": base.task.name,
         "metric": base.quality.name,
         "scenario": base.scenario.to_dict(),
-        "budget": {"amount": options.budget.amount, "unit": options.budget.kind},
+        "budget": {"amount": options.allowance.amount, "unit": options.allowance.kind},
         "data": described(base.rows),
         "independence": independence(base.rows),
         "host": host.facts(options.seed),
