@@ -105,3 +105,11 @@ def test_the_options_of_a_command_reach_the_study(monkeypatch: pytest.MonkeyPatc
         output="out", classes="names.json", positive="yes", bold=True, force=True,
     )  # fmt: skip
     assert taken == ["optimize", "net.onnx", "rows.csv", asked, True]
+
+
+def test_help_lists_what_registries_know_and_asks_them_only_then(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("trimwatt.tasks.names", lambda: asked.append(True) or ("classification", "zither"))
+    assert run("--help")[0] == run("--version")[0] == 0 and not asked
+    code, out, _ = run("optimize", "--help")
+    assert code == 0 and "zither" in out and "mase" in out

@@ -17,9 +17,13 @@ def command_line() -> str:
     from trimwatt.study.options import Options
     from trimwatt.study.signature import tell
 
+    def spelled(name: str) -> str:
+        shown = spell_name(name)
+        return _code(shown) if shown.startswith("-") else shown
+
     rows = [
         (_shown(field.flag, field.default, field.option.value or "|".join(field.allowed), field.option.letter),
-         tell(field, lambda name: _code(spell_name(name)) if spell_name(name)[0] == "-" else spell_name(name), "`"))
+         tell(field, spelled, "`", field.names()))
         for field in describe(Options) if field.option.panel
     ]  # fmt: skip
     rows.insert(0, ("`--data DATA`", "The rows for a MODEL."))
@@ -33,11 +37,17 @@ def python() -> str:
     from trimwatt.errors import spell
     from trimwatt.study.option import describe
     from trimwatt.study.options import Options
+    from trimwatt.study.signature import listed
 
     shown = inspect.signature(optimize).parameters
-    return _table(
-        "parameter", [(_code(str(shown[each.name])), spell(each.option.help, _code, "`")) for each in describe(Options)]
-    )
+    rows = [
+        (
+            _code(str(shown[each.name])),
+            spell(f"{each.option.help} {listed('Known:', each.names())}".strip(), _code, "`"),
+        )
+        for each in describe(Options)
+    ]
+    return _table("parameter", rows)
 
 
 def _code(text: str) -> str:

@@ -12,6 +12,7 @@ from trimwatt import _signals
 from trimwatt.commands import (
     _debugging,
     _failures,
+    _fields,
     _output,
     _streams,
     _study,
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command(short_help="Find the model that does the job for the least energy.")(optimize.optimize)
+app.command(cls=_fields.Command, short_help="Find the model that does the job for the least energy.")(optimize.optimize)
 app.command(
     short_help="Read the energy of a command or a running process.",
     # what stands behind the command's name is its own

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
+import typer.core
 
 from trimwatt.errors import flag, spell
 from trimwatt.study.option import Field, describe
 from trimwatt.study.options import Options
+from trimwatt.study.signature import listed
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -28,6 +30,19 @@ def takes(kind: type) -> Callable[[F], F]:
         return verb
 
     return change
+
+
+class Command(typer.core.TyperCommand):
+    """A verb whose help lists what registries know, plugins among it, and loads them only then."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        fields = {field.name: field for field in describe(Options)}
+        for shown in self.params:
+            field = fields.get(shown.name or "")
+            if field is not None and isinstance(shown, typer.core.TyperOption):
+                shown.help = spell(f"{field.option.help} {listed('Known:', field.names())}".strip(), spell_name)
+        super().format_help(ctx, formatter)
 
 
 def _parameter(field: Field) -> inspect.Parameter:

@@ -26,7 +26,8 @@ class Option:
     is another option, which each face spells in its own way, and ``text`` is code. more: sentences that only the docs
     have room for. value: the unit of a value or what stands for it, such as ROWS or COLUMN. flag: its name on the
     command line where that is another, such as --recipe for `recipes`, which may be given again. letter: a short option
-    such as "-o". resumed: what a study that goes on asks of it.
+    such as "-o". names: the names that a registry knows, which help and docs list; loaded no sooner than that. resumed:
+    what a study that goes on asks of it.
     """
 
     panel: str
@@ -35,6 +36,7 @@ class Option:
     value: str = ""
     flag: str = ""
     letter: str = ""
+    names: Callable[[], Sequence[str]] | None = None
     resumed: Resumed = "equal"
 
 
@@ -73,6 +75,10 @@ class Field:
         """The values of a choice; () where any value of its type will do."""
         choices = [each for each in self.members if typing.get_origin(each) is Literal]
         return tuple(word for choice in choices for word in typing.get_args(choice))
+
+    def names(self) -> Sequence[str]:
+        """What its registry knows, plugins among it, which may take loading frameworks; () without a registry."""
+        return self.option.names() if self.option.names is not None else ()
 
     @property
     def is_repeatable(self) -> bool:

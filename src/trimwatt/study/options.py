@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
@@ -21,6 +22,18 @@ _held = partial(Option, "What must hold")
 _asked = partial(Option, "How it will be asked", resumed="read")
 _search = partial(Option, "The search")
 _output = partial(Option, "Output", resumed="call")
+
+
+def _tasks() -> Sequence[str]:
+    from trimwatt import tasks
+
+    return "auto", *tasks.names()
+
+
+def _metrics() -> Sequence[str]:
+    from trimwatt import tasks
+
+    return [*dict.fromkeys(name for task in tasks.registry().values() for name in task.metrics)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,9 @@ class Options:
             "Take ``test`` if your model has seen the training rows: they would flatter it.",
         ),
     ] = "train"
-    task: Annotated[str, _given("``auto``, ``classification`` or ``regression``.", value="TASK")] = "auto"
+    task: Annotated[
+        str, _given("What is predicted; ``auto`` is what the target looks like.", value="TASK", names=_tasks)
+    ] = "auto"
     outputs: Annotated[
         Literal["logits", "probabilities", "values"] | None,
         _given(
@@ -68,8 +83,9 @@ class Options:
     metric: Annotated[
         str | None,
         _held(
-            "``accuracy``, ``f1``, ``auc``, ``mae``, ``rmse``, ``r2``, ``mase`` or ``package.module:callable``.",
+            "What quality is, or ``package.module:callable``; the usual metric of the task unless given.",
             value="METRIC",
+            names=_metrics,
             resumed="read",
         ),
     ] = None

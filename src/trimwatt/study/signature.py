@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 from trimwatt.errors import spell
@@ -44,15 +44,29 @@ def _place(field: Field) -> tuple[bool, bool]:
 def explain(fields: Iterable[Field]) -> str:
     """A paragraph of a docstring for each field, as Python spells them."""
     return "\n".join(
-        textwrap.fill(f"{each.name}: {tell(each, str)}", 110, initial_indent="    ", subsequent_indent=" " * 8)
+        textwrap.fill(f"{each.name}: {_tell(each)}", 110, initial_indent="    ", subsequent_indent=" " * 8)
         for each in fields
     )
 
 
-def tell(field: Field, how: Callable[[str], str], mark: str = "") -> str:
-    """All that a field says of itself: `how` spells other options; `mark` stands around code."""
-    choice = f"One of {', '.join(f'``{word}``' for word in field.allowed)}." if field.allowed else ""
-    return spell(" ".join(filter(None, (field.option.help, choice, field.option.more))), how, mark)
+def _tell(field: Field) -> str:
+    """For a docstring, which is made when nothing may be loaded."""
+    where = " `trimwatt optimize --help` lists those known." if field.option.names is not None else ""
+    return tell(field, str) + where
+
+
+def tell(field: Field, how: Callable[[str], str], mark: str = "", known: Sequence[str] = ()) -> str:
+    """All that a field says of itself.
+
+    how: spells other options. mark: stands around code. known: the names that its registry knows.
+    """
+    sentences = (field.option.help, listed("One of", field.allowed), listed("Known:", known), field.option.more)
+    return spell(" ".join(filter(None, sentences)), how, mark)
+
+
+def listed(head: str, words: Sequence[str]) -> str:
+    """A sentence that lists words; none for none."""
+    return f"{head} {', '.join(f'``{word}``' for word in words)}." if words else ""
 
 
 def check_names(kind: type, given: Iterable[str], function: str) -> None:
