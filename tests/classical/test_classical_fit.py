@@ -50,7 +50,7 @@ def test_it_is_scikit_learns_own_fit() -> None:
 def test_the_study_takes_the_fit_for_the_models_own() -> None:
     work = _workload()
     first = setup.baseline(work, None)
-    assert first.recipe == (Fit(),) and first.name == "model as given in scikit-learn"
+    assert first.recipe == (Fit(),) and first.name == "given @ sklearn"
     assert Space(work, first, "all").first()[0].recipe == (Fit(),)
 
 

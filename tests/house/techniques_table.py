@@ -8,7 +8,7 @@ from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "techniques.md"
 START, END = "<!-- table -->", "<!-- end of table -->"
-HEAD = "| technique | family | what it does | parameters | works on | leaves | shrinks | source |\n" + "|---" * 8 + "|"
+HEAD = "| technique | group | what it does | parameters | works on | leaves | shrinks | source |\n" + "|---" * 8 + "|"
 
 
 def table() -> str:
@@ -20,10 +20,11 @@ def table() -> str:
 
 
 def row(kind: Any) -> str:
-    """Name, family, first sentence, parameters with their defaults, forms, promises and paper."""
+    """Name, group, first sentence, parameters with their defaults, forms, promises and paper."""
     sentence = " ".join(kind.__doc__.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+    mark = "" if kind.maturity == "stable" else ", experimental"
     cells = (
-        f"`{kind.name}`", kind.family, sentence, ", ".join(map(parameter, dataclasses.fields(kind))),
+        f"`{kind.name}`", kind.group + mark, sentence, ", ".join(map(parameter, dataclasses.fields(kind))),
         ", ".join(sorted(kind.needs)) or "any", kind.gives or "as it came", ", ".join(sorted(kind.shrinks)),
         kind.reference,
     )  # fmt: skip

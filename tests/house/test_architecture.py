@@ -22,6 +22,7 @@ BASE = {
     "_files",
     "_printable",
     "_reading",
+    "_registry",
     "_shape",
     "_signals",
 }

@@ -99,7 +99,7 @@ def test_levers_on_a_given_model_are_of_its_lineage_and_rivals_are_not() -> None
     def kin(*names: str) -> str:
         return _study.lineage({"recipe": [{"technique": name} for name in names]})
 
-    assert kin() == kin("lower") == kin("lower", "static-int8") == kin("fine-tune", "prune-channels", "lower")
+    assert kin() == kin("lower") == kin("lower", "static-int8") == kin("finetune", "prune-channels", "lower")
     assert kin("threshold") == kin()
     assert kin("mlp", "lower", "static-int8") == kin("mlp", "threshold") != kin()
 

@@ -14,11 +14,12 @@ from trimwatt.energy import Energy
 from trimwatt.errors import TrialFailed
 from trimwatt.runtime._base import Artifact
 from trimwatt.study import again, summary
-from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.engine import Found
 from trimwatt.study.options import Options
 from trimwatt.study.worker import Outcome
 from trimwatt.study.workshop import Made
+from trimwatt.technique import make
 from trimwatt.testing import samples
 from trimwatt.trial import Ratio, Trial
 

@@ -184,7 +184,7 @@ def test_the_best_so_far_is_kept_when_the_budget_ends(
 ) -> None:
     monkeypatch.setattr(Engine, "unspent_s", lambda engine: 600.0 if len(engine.trials) < 3 else 0.0)
     done = optimize(data=digits, baseline="forest", techniques="runtime,classical", output=tmp_path / "out").summary
-    assert [trial["name"] for trial in done["trials"][:2]] == ["forest in scikit-learn", "forest"]
+    assert [trial["name"] for trial in done["trials"][:2]] == ["forest @ sklearn", "forest"]
     assert len(done["trials"]) == 3 and {trial["status"] for trial in done["trials"]} == {"done"}
     assert done["recommended"] is not None and len(done["untried"]) > 3
     assert any("no time was left for direct finals" in warning for warning in done["warnings"])

@@ -16,10 +16,11 @@ from trimwatt import _handoff, metric
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialStopped
 from trimwatt.study import searching
-from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.families import Families
 from trimwatt.study.space import Space
 from trimwatt.study.worker import Usage
+from trimwatt.technique import make
 from trimwatt.technique.classical.tuning import FAMILIES, Found
 from trimwatt.testing import samples
 from trimwatt.trial import Quality, Trial

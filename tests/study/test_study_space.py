@@ -14,8 +14,10 @@ from torch import nn
 from trimwatt import metric
 from trimwatt.errors import InputError
 from trimwatt.study import chains
-from trimwatt.study.candidate import Candidate, allowed, label, make
+from trimwatt.study.candidate import Allowed, Candidate
 from trimwatt.study.space import Space
+from trimwatt.technique import make, registry
+from trimwatt.technique.text import label
 from trimwatt.testing.samples import people
 from trimwatt.trial import Ratio, Trial
 from trimwatt.workload import Data, Split, Workload
@@ -58,14 +60,69 @@ def test_the_change_of_runtime_comes_first_whatever_techniques_were_named() -> N
 
 def test_only_the_techniques_named_are_tried_and_fine_tuning_comes_with_pruning() -> None:
     names = {step.name for c in _space("torch", "prune").first() for step in c.recipe}
-    assert names == {"prune-blocks", "prune-channels", "prune-budget", "finetune"}
+    assert {"prune-blocks", "prune-channels", "prune-budget", "finetune"} <= names
+    assert {registry()[name].group for name in names} == {"prune", "train", "lower"}
     dense = {step.name for c in _space("onnx", "prune").first() for step in c.recipe}
-    assert dense == {"lower", "prune-dense"}
+    assert {"lower", "prune-dense"} <= dense and "finetune" not in dense
     both = {step.name for c in _space("torch", "prune,quantize").first() for step in c.recipe}
     assert {"prune-blocks", "prune-channels", "finetune", "static-int8"} <= both
     assert "forest" not in both
-    with pytest.raises(InputError, match="got 'magic'"):
-        allowed("prune,magic")
+    with pytest.raises(InputError, match="'magic' is no group and no technique"):
+        Allowed("prune,magic")
+    with pytest.raises(InputError, match="did you mean forest"):
+        Allowed("foerst")
+
+
+def test_a_technique_is_tried_where_it_is_named_and_no_other_of_its_group() -> None:
+    names = {step.name for c in _space("torch", "squeezenet,gptq").first() for step in c.recipe}
+    assert names == {"lower", "gptq"}  # these rows are no pictures
+    pictures = {step.name for c in _space("torch", "squeezenet", pixels=32).first() for step in c.recipe}
+    assert pictures == {"squeezenet", "train"}
+    named = [c.name for c in _space("none", "forest,weight-only").first()]
+    assert named[0] == "given" and {"forest", "mlp + weight-only"} <= {*named} and "linear" not in named
+
+
+@pytest.mark.parametrize(("form", "pixels"), [("none", 0), ("none", 32), ("torch", 32), ("onnx", 0)])
+def test_everything_that_suits_is_proposed_and_what_is_experimental_comes_last(form: str, pixels: int) -> None:
+    space = _space(form, pixels=pixels)
+    names = [[step.name for step in c.recipe] for c in space.first()]
+    proposed = {name for steps in names for name in steps}
+    for name, kind in registry().items():
+        if kind.stage == "model" and not kind().suits(space.workload) and not pixels:
+            assert name in proposed or (name, form) == ("extra-trees", "onnx")
+    tail = [any(registry()[name].maturity == "experimental" for name in steps) for steps in names]
+    assert tail == sorted(tail) and any(tail)
+
+
+def test_recipes_are_tried_first_whatever_techniques_were_named() -> None:
+    lines = ["forest(trees=7) @ sklearn", "mlp(hidden=8) + static-int8", "forest(trees=7) @ sklearn"]
+    space = Space(_workload(), Candidate((make("boosted"),), "sklearn"), "runtime", lines)
+    assert [c.name for c in space.first()] == [*lines[:2], "boosted"]
+
+
+@pytest.mark.parametrize(
+    ("line", "form", "said"),
+    [
+        ("static-int8", "none", "static-int8 needs a model before it; begin with boosted"),
+        ("small-cnn", "none", "small-cnn comes untrained; put train after it"),
+        ("boosted + forest", "none", "forest makes a model of its own, so it comes first"),
+        (
+            "forest + finetune",
+            "none",
+            "finetune works on a model as torch, and here it is sklearn; what fits is distill",
+        ),
+        ("static-int8 + prune-channels", "torch", "prune-channels works on a model as torch, and here it is onnx"),
+        ("forest @ openvno", "none", "runtime 'openvno' is unknown; runtimes are onnxruntime"),
+        ("linear @ torch", "none", "torch serves models as torch, and linear leaves sklearn"),
+        ("given", "none", "no step makes a model"),
+        ("statc-int8", "torch", "technique 'statc-int8' is unknown; did you mean static-int8"),
+        ("forest(tree=3)", "none", "forest has no parameter 'tree'; did you mean trees"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_says_which_step_and_what_does(line: str, form: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Space(_workload(form), Candidate((), "sklearn"), "all", [line])
+    assert said in str(caught.value) and repr(line) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_merely_fine_tuned_network_is_shown_beside_what_is_pruned() -> None:
@@ -117,9 +174,9 @@ def test_names_say_what_was_changed() -> None:
     assert label(make("forest")) == "forest"
     assert label(make("mlp", hidden=(32, 16))) == "mlp(hidden=32-16)"
     assert Candidate((make("lower"), make("static-int8"))).name == "static-int8"
-    assert replace(Candidate(()), runtime="torch").name == "model as given in PyTorch"
+    assert replace(Candidate(()), runtime="torch").name == "given @ torch"
     train = (make("train"),)
-    assert Candidate(train, "torch", given=train).name == "model as given in PyTorch"
+    assert Candidate(train, "torch", given=train).name == "given @ torch"
     assert Candidate((*train, make("lower"), make("static-int8")), given=train).name == "static-int8"
     assert Candidate((make("linear"),), given=train).name == "linear"
 

@@ -16,9 +16,9 @@ from trimwatt import _handoff, runtime
 from trimwatt.metric import get
 from trimwatt.store import open_store
 from trimwatt.study import families
-from trimwatt.study.candidate import make
 from trimwatt.study.crossing import Crossed
 from trimwatt.study.worker import Handle, Job, Outcome, serve
+from trimwatt.technique import make
 from trimwatt.testing import samples
 from trimwatt.workload import Workload
 

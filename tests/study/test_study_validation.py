@@ -16,12 +16,13 @@ import pytest
 from trimwatt import input, metric
 from trimwatt.study import gap, validation
 from trimwatt.study.bench import Bench, Floor
-from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.crossing import cross_fit
 from trimwatt.study.engine import Engine
 from trimwatt.study.judging import Judging
 from trimwatt.study.worker import Outcome
 from trimwatt.study.workshop import Made
+from trimwatt.technique import make
 from trimwatt.trial import Quality, Trial
 from trimwatt.workload import Array, Data, Independence, Workload
 

@@ -14,9 +14,9 @@ import pytest
 from trimwatt.energy import Energy
 from trimwatt.errors import TrialStopped
 from trimwatt.study import workshop
-from trimwatt.study.candidate import make
 from trimwatt.study.worker import Handle, Job, Outcome, Usage
 from trimwatt.study.workshop import Workshop
+from trimwatt.technique import make
 from trimwatt.testing import samples
 
 _STEPS, _NAMES = (make("linear"),), ["fold0", "fold1", "fold2"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from trimwatt.report import _text
+from trimwatt.technique import registry
 
 Study = dict[str, Any]
 Row = dict[str, Any]
@@ -89,18 +89,20 @@ def ranked(study: Study) -> list[Row]:
     return sorted(trials(study), key=place)
 
 
-_PLUMBING = ("lower", "threshold")
-_LEVERS = re.compile(r"prun|quant|int[48]|tune|rank|distil|spars|precision")
+def _stage(step: Row) -> str:
+    """Where in a recipe a step may stand; one of a plugin that is not installed here is taken for a change."""
+    kind = registry().get(str(step.get("technique")))
+    return "compress" if kind is None else kind.stage
 
 
 def steps(trial: Row) -> list[Row]:
-    """The steps of a recipe that change the model, without lowering and the fitting of a threshold."""
-    return [step for step in trial.get("recipe") or [] if step.get("technique") not in _PLUMBING]
+    """The steps of a recipe that change the model, without lowering and the choice of a threshold."""
+    return [step for step in trial.get("recipe") or [] if _stage(step) not in ("lower", "decide")]
 
 
 def lineage(trial: Row) -> str:
-    """The model a trial grew out of: the first step of its recipe, or the model given where that is a lever."""
-    first = [step for step in steps(trial)[:1] if not _LEVERS.search(str(step.get("technique")))]
+    """The model that a trial grew out of: the step of its recipe that makes one, or the model given."""
+    first = [step for step in steps(trial)[:1] if _stage(step) == "model"]
     return json.dumps(first, sort_keys=True, default=str)
 
 

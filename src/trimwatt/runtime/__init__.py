@@ -6,10 +6,11 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
+from trimwatt import _imports
 from trimwatt.errors import InputError
 from trimwatt.runtime._base import Artifact, Runtime, Session
 
-__all__ = ["Artifact", "Runtime", "Session", "get", "names", "needs_trust"]
+__all__ = ["Artifact", "Runtime", "Session", "get", "names", "needs_trust", "precision", "serving"]
 
 _OWN = {
     "onnxruntime": "onnxruntime:OnnxRuntime", "openvino": "openvino:OpenVino", "openvino-bf16": "openvino:OpenVinoBf16",
@@ -31,6 +32,26 @@ def get(name: str) -> Runtime:
     if plugin is None:
         raise InputError(f"runtime {name!r} is unknown; runtimes are {', '.join(names())}")
     return cast(Runtime, plugin.load()())
+
+
+def serving(form: str, network: bool) -> tuple[str, ...]:
+    """The runtimes, installed here, that take a model of this form, itself or turned into ONNX; the usual one first.
+
+    network: whether it is one; a runtime says by `networks_only` that it has no operators for trees and the like.
+    """
+    known = ((name, get(name)) for name in names() if _is_installed(name))
+    fits = [n for n, r in known if {form, "onnx"} & r.forms and (network or not getattr(r, "networks_only", False))]
+    return tuple(sorted(fits, key=lambda name: name != "onnxruntime"))
+
+
+def precision(name: str) -> str:
+    """The numbers that a runtime computes with: "f32" unless it says otherwise."""
+    return str(getattr(get(name), "precision", "f32"))
+
+
+def _is_installed(name: str) -> bool:
+    package = getattr(get(name), "package", "")
+    return not package or _imports.available(package)
 
 
 def needs_trust(name: str) -> bool:

@@ -35,6 +35,8 @@ class OpenVino:
     """
 
     name = "openvino"
+    package = "openvino"
+    networks_only = True
     forms = frozenset({"onnx"})
     trusted = False
     precision = "f32"

@@ -16,6 +16,7 @@ class TorchBf16Runtime(TorchRuntime):
     """Exports as `torch` does; answers under autocast, which changes them by up to a hundredth."""
 
     name = "torch-bf16"
+    precision = "bf16"
 
     def open(self, artifact: Artifact, scenario: Scenario) -> Session:
         """A session; raises InputError where only weights are left, which say nothing of the network."""

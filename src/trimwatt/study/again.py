@@ -11,7 +11,7 @@ from trimwatt.compare.arms import SessionArm
 from trimwatt.energy import Energy, total
 from trimwatt.errors import TrialFailed
 from trimwatt.runtime._base import Artifact
-from trimwatt.study.candidate import Candidate, group
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.engine import Engine, Found, compared
 from trimwatt.study.workshop import Made
 from trimwatt.trial import Trial
@@ -137,4 +137,4 @@ def _learns(engine: Engine, candidate: Candidate | None) -> bool:
     if candidate is None or not candidate.recipe:
         return False
     from_nothing = engine.workload.form == "none" or engine.workload.trainer is not None
-    return from_nothing or group(candidate.recipe[0]) in ("classical", "architecture")
+    return from_nothing or candidate.recipe[0].stage == "model"

@@ -7,19 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trimwatt._registry import nearest
 from trimwatt.errors import InputError
 from trimwatt.recipe import Recipe
-from trimwatt.technique import Technique, registry
-
-PLUMBING = ("lower", "threshold")
-_GROUPS = (
-    "runtime", "inputs", "prune", "quantize", "oneshot", "factorize", "distill", "sparse", "precision", "classical",
-    "train", "architecture",
-)  # fmt: skip
-_RUNTIMES = {"sklearn": "scikit-learn", "torch": "PyTorch", "openvino": "OpenVINO", "openvino-bf16": "OpenVINO, bf16"}
-_LEVERS = (
-    "feature selection", "resolution", "pruning", "quantization", "low rank", "distillation", "sparse training",
-)  # fmt: skip
+from trimwatt.technique import groups, registry, text
 
 
 @dataclass(frozen=True)
@@ -43,78 +34,65 @@ class Candidate:
 
     @property
     def name(self) -> str:
+        """The line that `--recipe` reads again."""
         own = self.recipe[len(self.given) :] if self.recipe[: len(self.given)] == self.given else self.recipe
-        labels = [label(step) for step in own if step.name not in PLUMBING]
-        served = f" in {_RUNTIMES.get(self.runtime, self.runtime)}" if self.runtime != "onnxruntime" else ""
-        return (" + ".join(labels) or "model as given") + served
+        return text.write([step for step in own if not is_plumbing(step)], self.runtime)
 
     def family(self, baseline: Candidate) -> str:
-        """What it is counted under: the levers pulled, or the kind of model, or the runtime alone."""
-        levers = [step.family for step in self.recipe if step.family in _LEVERS]
-        if levers:
-            return "+".join(dict.fromkeys(levers))
+        """What it is counted under: the techniques applied, or the kind of model, or the runtime alone."""
+        compressed = [step.family for step in self.recipe if step.stage == "compress"]
+        if compressed:
+            return "+".join(dict.fromkeys(compressed))
         if self.recipe == baseline.recipe and self.runtime != baseline.runtime:
             return "runtime"
-        models = [step.family for step in self.recipe if group(step) in ("classical", "architecture")]
+        models = [step.family for step in self.recipe if step.stage == "model"]
         trained = any(step.name == "finetune" for step in self.recipe)
         return models[-1] if models else ("fine-tuned" if trained else "given")
 
     def first(self, kind: str) -> Any:
         """Its first step of that name or group, or None."""
-        return next((step for step in self.recipe if kind in (step.name, group(step))), None)
+        return next((step for step in self.recipe if kind in (step.name, step.group)), None)
 
     def without(self, *groups: str) -> Recipe:
         """Its recipe without the steps of these groups or names."""
-        return tuple(step for step in self.recipe if not {group(step), step.name} & set(groups))
+        return tuple(step for step in self.recipe if not {step.group, step.name} & set(groups))
 
     def only(self, *groups: str) -> Recipe:
         """The steps of these groups or names."""
-        return tuple(step for step in self.recipe if {group(step), step.name} & set(groups))
+        return tuple(step for step in self.recipe if {step.group, step.name} & set(groups))
 
     def swapped(self, old: Any, new: Any) -> Candidate:
         """The same with `new` where `old` stands."""
         return dataclasses.replace(self, recipe=tuple(new if step is old else step for step in self.recipe))
 
 
-def group(step: Any) -> str:
-    """The folder a technique stands in: inputs, prune, quantize, classical, ...; "plugin" for a stranger's."""
-    parts = type(step).__module__.split(".")
-    return parts[2] if parts[:2] == ["trimwatt", "technique"] else "plugin"
+def is_plumbing(step: Any) -> bool:
+    """Whether it goes without saying: it turns the model into ONNX, or chooses how answers become labels."""
+    return step.stage in ("lower", "decide")
 
 
-def label(step: Any) -> str:
-    """Its name with the parameters that are not at their defaults: "forest(trees=30)"."""
-    changed = [
-        f"{f.name}={_short(getattr(step, f.name))}"
-        for f in dataclasses.fields(step)
-        if getattr(step, f.name) != f.default and not _is_table(getattr(step, f.name))
-    ]
-    return str(step.name) + (f"({', '.join(changed)})" if changed else "")
+class Allowed:
+    """What `--techniques` names: groups and techniques; raises InputError, with the nearest, for what is unknown."""
+
+    def __init__(self, techniques: str = "all") -> None:
+        known = (*(group for group in groups() if not _goes_without_saying(group)), "runtime", *registry())
+        asked = [name.strip() for name in techniques.split(",") if name.strip()]
+        for name in asked:
+            if name not in known and name != "all":
+                raise InputError(f"techniques: {name!r} is no group and no technique; {nearest(name, known)}")
+        self._all, self.named = "all" in asked or not asked, frozenset(asked)
+
+    def has(self, group: str) -> bool:
+        """Whether a group as a whole may be tried."""
+        return self._all or group == "runtime" or group in self.named
+
+    def permits(self, step: Any) -> bool:
+        """Whether a step may stand in a candidate."""
+        return is_plumbing(step) or self.has(step.group) or step.name in self.named
 
 
-def _is_table(value: Any) -> bool:
-    """Whether a parameter is measured figures rather than a choice."""
-    return isinstance(value, (tuple, list)) and len(value) > 8
-
-
-def _short(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, (tuple, list)) else f"{value}"
-
-
-def allowed(techniques: str) -> frozenset[str]:
-    """The groups that `--techniques` names; raises InputError for one that is unknown."""
-    if techniques == "all":
-        return frozenset((*_GROUPS, *PLUMBING, "plugin"))
-    asked = [name.strip() for name in techniques.split(",") if name.strip()]
-    for name in asked:
-        if name not in _GROUPS:
-            raise InputError(f"techniques are {', '.join(_GROUPS)} or all, got {name!r}; separate several by commas")
-    return frozenset((*asked, "runtime", *PLUMBING))
-
-
-def make(name: str, **parameters: Any) -> Technique:
-    """A technique by its name."""
-    return registry()[name](**parameters)
+def _goes_without_saying(group: str) -> bool:
+    return all(is_plumbing(kind) for kind in registry().values() if kind.group == group)
 
 
 def final_form(recipe: Sequence[Any], form: str) -> str:

@@ -5,31 +5,20 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import make
+from trimwatt.technique import make
+from trimwatt.technique._layers import ATTENDS, CONVOLVES, RECURS, layers
 from trimwatt.workload import Workload
 
 Kind = Literal["convolutional", "recurrent", "attending", "dense"]
-_CONVOLVES, _RECURS = ("Conv",), ("GRU", "LSTM", "RNN")
-_ATTENDS = ("MultiheadAttention", "LayerNorm", "LayerNormalization")
 
 
 def kind(workload: Workload, core: Recipe) -> Kind:
     """What sort of network stands there: by its layers, or by the architecture that a recipe begins with."""
-    names = _layers(workload) or [_built(core)]
-    for found, marks in (("recurrent", _RECURS), ("attending", _ATTENDS), ("convolutional", _CONVOLVES)):
-        if any(name.startswith(mark) for name in names for mark in marks):
+    names = layers(workload) or [_built(core)]
+    for found, marks in (("recurrent", RECURS), ("attending", ATTENDS), ("convolutional", CONVOLVES)):
+        if any(name.startswith(marks) for name in names):
             return found  # type: ignore[return-value]
     return "dense"
-
-
-def _layers(workload: Workload) -> list[str]:
-    if workload.form == "torch":
-        return [type(part).__name__ for part in workload.model.modules()]
-    if workload.form != "onnx":
-        return []
-    import onnx
-
-    return [str(node.op_type) for node in onnx.load_model_from_string(workload.model).graph.node]
 
 
 def _built(core: Recipe) -> str:

@@ -10,7 +10,7 @@ from trimwatt import _handoff, technique
 from trimwatt._process import Child
 from trimwatt.errors import TrialFailed
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import Candidate, group
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.worker import Handle
 from trimwatt.technique.prune.costs import LayerCosts
 from trimwatt.workload import Workload
@@ -37,7 +37,7 @@ def _known(engine: Engine, precision: str) -> LayerCosts | None:
 def _measured(engine: Engine, core: Recipe, precision: str) -> LayerCosts | None:
     engine.event("stage", text=f"what each layer costs here, {precision}")
     shop, limit_s = engine.workshop, max(15.0, 0.2 * engine.left_s())
-    built = tuple(step for step in core if group(step) == "architecture")
+    built = tuple(step for step in core if step.untrained)
     try:
         with engine.ledger.booking("measure", None, "costs of layers"), Child(
             "trimwatt.study.costing:serve", (precision,), server=shop.server,

@@ -7,7 +7,7 @@ from typing import Any
 
 from trimwatt.metric import Metric
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import Candidate, group
+from trimwatt.study.candidate import Candidate
 from trimwatt.technique import Technique
 from trimwatt.technique.classical.tuning import FAMILIES
 from trimwatt.trial import Trial
@@ -73,4 +73,4 @@ class Families:
 def _only_model(candidate: Candidate) -> Any:
     """The classical model that a candidate is, where it is nothing else."""
     steps = candidate.without("threshold")
-    return steps[0] if len(steps) == 1 and group(steps[0]) == "classical" else None
+    return steps[0] if len(steps) == 1 and steps[0].group == "classical" else None

@@ -164,12 +164,21 @@ class Options:
     techniques: Annotated[
         str,
         _search(
-            "``all``, or some of ``runtime``, ``inputs``, ``prune``, ``quantize``, ``oneshot``, "
-            "``factorize``, ``distill``, ``sparse``, ``precision``, ``classical``, "
-            "``train``, ``architecture``, separated by commas.",
+            "``all``, or groups and techniques by their names, separated by commas: ``quantize,forest``.",
+            "They are listed in [Techniques](techniques.md). The change of runtime is always tried.",
             value="NAMES",
         ),
     ] = "all"
+    recipes: Annotated[
+        tuple[str, ...],
+        _search(
+            "A recipe to try first, as tables print it: ``finetune + static-int8 @ openvino``.",
+            "Repeatable; in Python a list. See [Recipes](techniques.md#recipes).",
+            value="RECIPE",
+            flag="--recipe",
+            resumed="free",
+        ),
+    ] = ()
     reference: Annotated[
         Literal["best", "baseline"],
         _search(

@@ -14,9 +14,9 @@ from trimwatt.metric import Metric, Reads
 from trimwatt.recipe import Recipe
 from trimwatt.scenario import Scenario
 from trimwatt.study.asked import ask
-from trimwatt.study.candidate import Candidate, make
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.reference import Reference
-from trimwatt.technique import Technique, registry
+from trimwatt.technique import Technique, make, registry
 from trimwatt.workload import Data, Outputs, Told, Workload
 
 _SERVED_BY = {"torch": "torch", "sklearn": "sklearn", "onnx": "onnxruntime"}

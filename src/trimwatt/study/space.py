@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from trimwatt import _imports
+from trimwatt import runtime as runtimes
 from trimwatt.recipe import Recipe
-from trimwatt.study import chains
-from trimwatt.study.candidate import PLUMBING, Candidate, allowed, final_form, group, make
+from trimwatt.study import arrange, chains
+from trimwatt.study.candidate import Allowed, Candidate, final_form, is_plumbing
 from trimwatt.study.families import Families
-from trimwatt.study.suggest import OTHER_RUNTIMES, Suggestions
+from trimwatt.study.suggest import Suggestions
+from trimwatt.technique import make, registry
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload, count
 
@@ -19,16 +21,22 @@ _SMALL, _WIDE = 0.25, 1024
 
 
 class Space:
-    """The candidates for one workload. `baseline` is never proposed again."""
+    """The candidates for one workload. `baseline` is never proposed again.
 
-    def __init__(self, workload: Workload, baseline: Candidate, techniques: str) -> None:
+    recipes: lines of text, tried before all else, whatever the techniques.
+    """
+
+    def __init__(
+        self, workload: Workload, baseline: Candidate, techniques: str = "all", recipes: Sequence[str] = ()
+    ) -> None:
         self.workload, self.baseline = workload, baseline
-        self.allowed = allowed(techniques)
+        self.allowed = Allowed(techniques)
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
         self.searches = Families(workload.metric, self._is_searched)
-        self._results = Suggestions(workload, baseline, "quantize" in self.allowed)
+        self._results = Suggestions(workload, baseline, self.allowed.has("quantize"))
+        self._asked = list(arrange.candidates(recipes, workload, self.tail, baseline.given))
 
     def first(self) -> list[Candidate]:
         """What is tried whatever the results, in order."""
@@ -38,7 +46,36 @@ class Space:
         if self._is_mlp(form):
             parts.append(self._compressed(self.core))
         parts += [self._rivals(), self._later(form) if network else []]
-        return self._new(candidate for part in parts for candidate in part)
+        listed = self._new((c for part in parts for c in part), self._asked)
+        return [*listed, *self._new((), self._unlisted(form, listed))]
+
+    def _unlisted(self, form: str, listed: Sequence[Candidate]) -> list[Candidate]:
+        """What no list names, of whatever package, each as it is by default; what is experimental comes last."""
+        known = {step.name for candidate in (*listed, self.baseline) for step in candidate.recipe}
+        steps = [kind() for name, kind in registry().items() if name not in known and self._is_wanted(kind)]
+        steps.sort(key=lambda step: step.maturity == "experimental" and step.name not in self.allowed.named)
+        made = [arrange.alone(step, self._host(step, form), self.workload.form) for step in steps]
+        return [self._of(*recipe) for recipe in made if recipe]
+
+    def _is_wanted(self, kind: Any) -> bool:
+        """Whether a technique may stand for itself in this study."""
+        if kind.stage not in ("model", "compress") or not self.allowed.permits(kind):
+            return False
+        if self._wide and kind.stage == "model" and kind.gives == "sklearn":
+            return False
+        needs_torch = kind.untrained or kind.needs == {"torch"}
+        return not kind().suits(self.workload) and (not needs_torch or _imports.available("torch"))
+
+    def _host(self, step: Any, form: str) -> Recipe:
+        """What a technique is tried on: the baseline's model, or a small dense network where it needs a network."""
+        if step.stage == "model":
+            return ()
+        network = form in ("torch", "onnx") or self._is_mlp(form)
+        if form in step.needs or not step.needs or (network and "onnx" in step.needs):
+            return self.core
+        if self.workload.rows.kind == "image" or count(self.workload.rows.train.x) == 0:
+            return self.core
+        return (make("mlp-torch"), make("train")) if step.needs == {"torch"} else (make("mlp"),)
 
     def after(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """What a result suggests: variants of an int8 step, a bolder or a milder share of pruning, more training."""
@@ -74,10 +111,11 @@ class Space:
         """`candidate` with the int8 activations that turned out fastest on this host."""
         return self._results.adapted(candidate)
 
-    def _new(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+    def _new(self, candidates: Iterable[Candidate], asked: Sequence[Candidate] = ()) -> list[Candidate]:
+        """Those not proposed before, what was asked for by its recipe first and as it is."""
         fresh = []
-        for proposed in candidates:
-            candidate = self._allowed_part(proposed)
+        for proposed in (*asked, *candidates):
+            candidate = proposed if proposed in asked else self._allowed_part(proposed)
             if candidate is not None and candidate.served not in self._proposed:
                 self._proposed.add(candidate.served)
                 fresh.append(dataclasses.replace(candidate, given=self.baseline.given))
@@ -88,12 +126,12 @@ class Space:
 
         Training comes along with what makes it necessary.
         """
-        own = [step for step in candidate.recipe if step not in self.core]
-        groups = {group(step) for step in own} - set(PLUMBING)
-        wanted = (groups - {"train"}) or groups or {"runtime"}
-        if wanted <= self.allowed:
+        own = [step for step in candidate.recipe if step not in self.core and not is_plumbing(step)]
+        wanted = [step for step in own if step.stage != "train"] or own
+        permitted = [step for step in wanted if self.allowed.permits(step)]
+        if permitted == wanted:
             return candidate
-        if not wanted & self.allowed or wanted & {"classical", "architecture"} - self.allowed:
+        if not permitted or any(step.stage == "model" and step not in permitted for step in wanted):
             return None
         kept = list(self._kept(candidate.recipe))
         if not any(step.needs == {"onnx"} for step in kept):
@@ -104,11 +142,11 @@ class Space:
         """Its steps without the levers that were not asked for, nor the training that only mended what they did."""
         dropped = False
         for step in recipe:
-            if step in self.core or group(step) in self.allowed or (group(step) == "train" and not dropped):
+            if step in self.core or self.allowed.permits(step) or (step.stage == "train" and not dropped):
                 dropped = False
                 yield step
             else:
-                dropped = group(step) != "train" and group(step) not in PLUMBING
+                dropped = step.stage != "train"
 
     def _of(self, *steps: Any, patience: float = 0.5, runtime: str = "onnxruntime") -> Candidate:
         """The threshold is fitted on the model as it is in the end, before it is lowered where that is needed."""
@@ -118,8 +156,7 @@ class Space:
         """The baseline in other runtimes; what another than ONNX Runtime gives, networks alone can tell."""
         form = final_form(self.core, self.workload.form)
         network = form in ("torch", "onnx") or self._is_mlp(form)
-        others = OTHER_RUNTIMES if network and _imports.available("openvino") else ()
-        return [Candidate(self.baseline.recipe, runtime) for runtime in ("onnxruntime", *others)]
+        return [Candidate(self.baseline.recipe, name) for name in runtimes.serving(form, network)]
 
     def _is_mlp(self, form: str) -> bool:
         """Whether the baseline is a network of scikit-learn's: one that was given, or made here."""
@@ -142,7 +179,7 @@ class Space:
     @property
     def _is_searched(self) -> bool:
         """Whether good parameters of classical models are looked for."""
-        return "classical" in self.allowed and count(self.workload.rows.train.x) > 0 and not self._wide
+        return self.allowed.has("classical") and count(self.workload.rows.train.x) > 0 and not self._wide
 
     def _rivals(self) -> list[Candidate]:
         """Classical models and lean networks fitted to the same rows."""

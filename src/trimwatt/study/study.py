@@ -87,7 +87,7 @@ def optimize(
         came, rows = _load(model, data, options)
         base, reference = _prepare(came, rows, options)
         first = setup.baseline(base, options.baseline)
-        space = Space(base, first, options.techniques)
+        space = Space(base, first, options.techniques, options.recipes)
         budget = options.allowance
         watch.event(
             "start", data=rows.name, rows={n: len(getattr(rows, n)) for n in ("train", "val", "test")},

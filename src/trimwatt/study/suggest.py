@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from trimwatt import runtime
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import Candidate, final_form, group, make
+from trimwatt.study.candidate import Candidate, final_form
+from trimwatt.technique import make
 from trimwatt.trial import Trial
 from trimwatt.workload import Workload
 
-OTHER_RUNTIMES = ("openvino", "openvino-bf16")
 _SHARES, _LONGER, _SHORT, _NO_SLOWER = 2, 3, 5, 1.25
 _LEAST, _HALF, _MOST = 0.2, 0.5, 0.85  # shares of columns to leave out
 
@@ -55,14 +56,14 @@ class Suggestions:
             return []
         if ratio.value >= self._best and not self._only_int8(candidate):
             return []
-        if any(group(step) == "classical" and step.name != "mlp" for step in candidate.recipe):
+        if any(step.group == "classical" and step.name != "mlp" for step in candidate.recipe):
             return []  # OpenVINO has no operators for trees and neighbours
         self._best = min(self._best, ratio.value)
         most = _NO_SLOWER * self._runtimes.get("onnxruntime", 0.0)
-        fast = [name for name in OTHER_RUNTIMES if self._runtimes.get(name, math.inf) <= most]
-        # bfloat16 has its own speed: in it the same network before int8 is tried
+        fast = [name for name, ratio in self._runtimes.items() if ratio <= most and _takes_onnx(name)]
+        # fewer bits have their own speed: in them the same network before int8 is tried
         whole = candidate.without("quantize", "lower") if candidate.first("quantize") else candidate.recipe
-        recipes = {name: whole if name.endswith("bf16") else candidate.recipe for name in fast}
+        recipes = {name: candidate.recipe if runtime.precision(name) == "f32" else whole for name in fast}
         return [replace(candidate, recipe=recipe, runtime=name) for name, recipe in recipes.items()]
 
     def _only_int8(self, candidate: Candidate) -> bool:
@@ -79,7 +80,7 @@ class Suggestions:
         self._narrowest = ratio.value if cheapest else self._narrowest
         if candidate.first("select-columns"):
             return self._other_columns(trial, candidate, cheapest, len(rows))
-        kinds = {group(step) for step in candidate.without("lower", "threshold")}
+        kinds = {step.group for step in candidate.without("lower", "threshold")}
         ours = kinds & {"classical", "architecture"} and kinds <= {"classical", "architecture", "train"}
         return [self._on_half(candidate)] if cheapest and ours else []
 
@@ -156,7 +157,7 @@ class Suggestions:
     def _longer(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
         """Three times the fine-tuning where a smaller network missed the floor by less than these rows resolve."""
         steps = candidate.recipe
-        pruned = next((n for n, step in enumerate(steps) if group(step) == "prune"), None)
+        pruned = next((n for n, step in enumerate(steps) if step.group == "prune"), None)
         if pruned is None or trial.meets_floor or trial.floor_test != "not_disproven":
             return []
         tunes = [step for step in steps[pruned:] if step.name == "finetune" and step.epochs <= _SHORT]
@@ -164,6 +165,11 @@ class Suggestions:
             return []
         longer = replace(tunes[0], epochs=_LONGER * tunes[0].epochs)
         return [replace(candidate.swapped(tunes[0], longer), late=True)]
+
+
+def _takes_onnx(name: str) -> bool:
+    """Whether a runtime other than the usual one opens ONNX."""
+    return name != "onnxruntime" and "onnx" in runtime.get(name).forms
 
 
 def _bolder(prune: Any) -> float:

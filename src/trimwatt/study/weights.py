@@ -14,7 +14,7 @@ from trimwatt._imports import require
 from trimwatt._process import Child
 from trimwatt.errors import TrialFailed
 from trimwatt.recipe import Recipe
-from trimwatt.study.candidate import Candidate, group
+from trimwatt.study.candidate import Candidate
 from trimwatt.study.worker import Handle, Usage
 from trimwatt.workload import Workload
 
@@ -64,7 +64,7 @@ def restore(engine: Engine, candidate: Candidate, place: Path) -> bool:
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     target = shop.place(steps)
-    builds = tuple(step for step in steps if group(step) != "train")
+    builds = tuple(step for step in steps if step.stage != "train")
     try:
         digest = _call(engine, Asked(shop.base, None, builds, path, target))
     except TrialFailed as error:
@@ -76,9 +76,9 @@ def restore(engine: Engine, candidate: Candidate, place: Path) -> bool:
 
 def trained(candidate: Candidate) -> Recipe:
     """The steps that end in a trained PyTorch network; none where the baseline trains none."""
-    ends = [n for n, step in enumerate(candidate.recipe) if group(step) == "train"]
+    ends = [n for n, step in enumerate(candidate.recipe) if step.stage == "train"]
     steps = candidate.recipe[: ends[-1] + 1] if ends else ()
-    return steps if all(group(step) in ("architecture", "train") for step in steps) else ()
+    return steps if all(step.stage == "train" or step.untrained for step in steps) else ()
 
 
 def _call(engine: Engine, asked: Asked) -> str:

@@ -132,7 +132,7 @@ def _run(job: Job, outcome: Outcome, clock: Clock) -> None:
     workload = workload if job.threshold is None else replace(workload, threshold=job.threshold)
     source = workload
     for step, key in job.steps:
-        workload = clock.measure(outcome.usages, step.stage, step.name, partial(technique.apply, step, workload))
+        workload = clock.measure(outcome.usages, step.books, step.name, partial(technique.apply, step, workload))
         outcome.made.append((key, _detach(workload, job.cache / f"{key}.bin")))
         # lowering changes nothing but the form, so that an export is held to what was lowered
         source = source if step.name == "lower" else workload

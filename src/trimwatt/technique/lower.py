@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trimwatt.framework import onnx as framework
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.workload import Workload
 
 
@@ -16,10 +16,12 @@ class Lower(Technique):
 
     name: ClassVar[str] = "lower"
     family: ClassVar[str] = "runtime"
+    group: ClassVar[str] = "lower"
+    stage: ClassVar[Stage] = "lower"
     reference: ClassVar[str] = "ONNX, https://onnx.ai; skl2onnx, https://onnx.ai/sklearn-onnx"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx", "sklearn", "torch"})
     gives: ClassVar[str | None] = "onnx"
-    stage: ClassVar[str] = "export"
+    books: ClassVar[str] = "export"
 
 
 @applies_to(Lower, "onnx", "sklearn", "torch")

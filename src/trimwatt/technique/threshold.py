@@ -10,7 +10,7 @@ import numpy as np
 from trimwatt import framework
 from trimwatt.errors import TrialFailed
 from trimwatt.metric import Metric
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.workload import Array, Decide, Workload
 
 _SAMPLES, _MOST = 33, 150
@@ -29,9 +29,11 @@ class Threshold(Technique):
 
     name: ClassVar[str] = "threshold"
     family: ClassVar[str] = "decision"
+    group: ClassVar[str] = "threshold"
+    stage: ClassVar[Stage] = "decide"
     reference: ClassVar[str] = "Lipton, Elkan and Naryanaswamy 2014, arXiv:1402.1892"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx", "sklearn", "torch"})
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
 
 @applies_to(Threshold, "onnx", "sklearn", "torch")

@@ -61,7 +61,7 @@ class TechniqueContract:
         assert techniques.from_json([written]) == (technique,)
 
     def test_says_what_it_is_and_where_it_comes_from(self, technique: Technique) -> None:
-        assert technique.name and technique.family and technique.stage
+        assert technique.name and technique.family and technique.group and technique.books
         assert len(technique.reference) > 10
         assert technique.shrinks <= _SHRINKS
         assert technique.gives is None or technique.gives in framework.FORMS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique
+from trimwatt.technique._base import Maturity, Stage, Technique
 from trimwatt.technique.architecture._build import image, untrained
 from trimwatt.workload import Workload
 
@@ -27,11 +27,18 @@ class Published(Technique):
     """
 
     family: ClassVar[str] = "network"
+    maturity: ClassVar[Maturity] = "experimental"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "prepare"
+    untrained: ClassVar[bool] = True
+    group: ClassVar[str] = "architecture"
+    stage: ClassVar[Stage] = "model"
+    books: ClassVar[str] = "prepare"
 
     width: float = 1.0
     resolution: int | None = None
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.kind == "image" else "rows are no pictures"
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 4:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.architecture._build import image, untrained
 from trimwatt.workload import Workload
 
@@ -23,11 +23,17 @@ class SmallCnn(Technique):
 
     name: ClassVar[str] = "small-cnn"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "architecture"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "LeCun et al. 1998, doi:10.1109/5.726791"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "prepare"
+    untrained: ClassVar[bool] = True
+    books: ClassVar[str] = "prepare"
 
     width: int = 16
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.kind == "image" else "rows are no pictures"
 
     def __post_init__(self) -> None:
         if self.width < 1:

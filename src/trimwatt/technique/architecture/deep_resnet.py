@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.architecture._published import Published, named, published
 from trimwatt.workload import Workload
 
@@ -24,6 +24,7 @@ class DeepResNet(Published):
     """
 
     name: ClassVar[str] = "deep-resnet"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "He et al. 2016, arXiv:1512.03385"
 
     depth: int = 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Stage, Technique, applies_to
 from trimwatt.technique.architecture._build import image, untrained
 from trimwatt.technique.architecture._published import LEAST, named
 from trimwatt.workload import Workload
@@ -28,15 +28,22 @@ class EfficientNet(Technique):
     """
 
     name: ClassVar[str] = "efficientnet"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "architecture"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Tan and Le 2019, arXiv:1905.11946"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "prepare"
+    untrained: ClassVar[bool] = True
+    books: ClassVar[str] = "prepare"
 
     version: str = "b0"
     macs: int | None = None
     parameters: int | None = None
     resolution: int | None = None
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.kind == "image" else "rows are no pictures"
 
     def __post_init__(self) -> None:
         named(self.version, "version", VERSIONS)

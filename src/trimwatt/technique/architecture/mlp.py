@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.architecture._build import untrained
 from trimwatt.workload import Workload
 
@@ -24,9 +24,12 @@ class TorchMlp(Technique):
 
     name: ClassVar[str] = "mlp-torch"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "architecture"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "prepare"
+    untrained: ClassVar[bool] = True
+    books: ClassVar[str] = "prepare"
 
     hidden: tuple[int, ...] = (64, 64)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.architecture._build import image, untrained
 from trimwatt.workload import Workload
 
@@ -25,12 +25,18 @@ class SmallResNet(Technique):
 
     name: ClassVar[str] = "small-resnet"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "architecture"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "He et al. 2016, arXiv:1512.03385"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "prepare"
+    untrained: ClassVar[bool] = True
+    books: ClassVar[str] = "prepare"
 
     width: int = 16
     blocks: int = 1
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.kind == "image" else "rows are no pictures"
 
     def __post_init__(self) -> None:
         for name in ("width", "blocks"):

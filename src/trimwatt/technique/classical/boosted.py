@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -28,9 +28,11 @@ class Boosted(Technique):
 
     name: ClassVar[str] = "boosted"
     family: ClassVar[str] = "boosted"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Friedman 2001, doi:10.1214/aos/1013203451; Ke et al. 2017 (LightGBM)"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     rounds: int = 100
     leaves: int = 31

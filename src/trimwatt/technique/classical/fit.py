@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.framework import sklearn as framework
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.workload import Workload
 
 
@@ -17,9 +17,11 @@ class Fit(Technique):
 
     name: ClassVar[str] = "fit"
     family: ClassVar[str] = "training"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "train"
     reference: ClassVar[str] = "scikit-learn's fit, with the parameters the estimator came with"
     needs: ClassVar[frozenset[str]] = frozenset({"sklearn"})
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
 
 @applies_to(Fit, "sklearn")

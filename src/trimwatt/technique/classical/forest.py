@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -48,9 +48,11 @@ class Forest(_Trees):
 
     name: ClassVar[str] = "forest"
     family: ClassVar[str] = "forest"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Breiman 2001, doi:10.1023/A:1010933404324"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     def variants(self, workload: Workload) -> Sequence[Technique]:
         return () if self.trees <= 30 else (Forest(trees=30, depth=10), Forest(trees=10, depth=8))
@@ -65,9 +67,11 @@ class ExtraTrees(_Trees):
 
     name: ClassVar[str] = "extra-trees"
     family: ClassVar[str] = "forest"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Geurts, Ernst and Wehenkel 2006, doi:10.1007/s10994-006-6226-1"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     def variants(self, workload: Workload) -> Sequence[Technique]:
         return () if self.trees <= 30 else (ExtraTrees(trees=30, depth=12),)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -22,9 +22,11 @@ class Linear(Technique):
 
     name: ClassVar[str] = "linear"
     family: ClassVar[str] = "linear"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Cox 1958; Hoerl and Kennard 1970"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     strength: float = 1.0
     target: str = "as_is"

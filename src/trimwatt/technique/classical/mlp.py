@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -25,9 +25,11 @@ class Mlp(Technique):
 
     name: ClassVar[str] = "mlp"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Rumelhart, Hinton and Williams 1986; Kingma and Ba 2014, arXiv:1412.6980"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     hidden: tuple[int, ...] = (64,)
     penalty: float = 1e-4

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -17,9 +17,11 @@ class Neighbours(Technique):
 
     name: ClassVar[str] = "neighbours"
     family: ClassVar[str] = "neighbours"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Cover and Hart 1967, doi:10.1109/TIT.1967.1053964"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     k: int = 5
     rows: int = 5000

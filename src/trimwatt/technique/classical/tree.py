@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Stage, Technique, applies_to
 from trimwatt.technique.classical import _fit
 from trimwatt.workload import Workload
 
@@ -17,9 +17,11 @@ class Tree(Technique):
 
     name: ClassVar[str] = "tree"
     family: ClassVar[str] = "tree"
+    group: ClassVar[str] = "classical"
+    stage: ClassVar[Stage] = "model"
     reference: ClassVar[str] = "Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees"
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     depth: int = 12
     leaf: int = 2

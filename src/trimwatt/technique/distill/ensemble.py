@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError
-from trimwatt.technique._base import Technique, applies_to, apply
+from trimwatt.technique._base import Maturity, Stage, Technique, applies_to, apply
 from trimwatt.technique.train._plan import Training
 from trimwatt.workload import Workload
 
@@ -25,9 +25,12 @@ class Ensemble(Training):
 
     name: ClassVar[str] = "ensemble"
     family: ClassVar[str] = "network"
+    group: ClassVar[str] = "distill"
+    stage: ClassVar[Stage] = "model"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "Lakshminarayanan, Pritzel and Blundell 2017, arXiv:1612.01474"
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     member: str | None = None
     parameters: tuple[tuple[str, Any], ...] = ()

@@ -33,13 +33,14 @@ class Distill(Training):
 
     name: ClassVar[str] = "distill"
     family: ClassVar[str] = "distillation"
+    group: ClassVar[str] = "distill"
     reference: ClassVar[str] = (
         "Hinton, Vinyals and Dean 2015, arXiv:1503.02531; Romero et al. 2015, arXiv:1412.6550; "
         "Zagoruyko and Komodakis 2017, arXiv:1612.03928; Furlanello et al. 2018, arXiv:1805.04770"
     )
     needs: ClassVar[frozenset[str]] = frozenset({"onnx", "sklearn", "torch"})
     gives: ClassVar[str | None] = "torch"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     student: str | None = None
     parameters: tuple[tuple[str, Any], ...] = ()

@@ -32,10 +32,11 @@ class DistillTree(Technique):
 
     name: ClassVar[str] = "distill-tree"
     family: ClassVar[str] = "distillation"
+    group: ClassVar[str] = "distill"
     reference: ClassVar[str] = "Craven and Shavlik 1996, NIPS 8; Frosst and Hinton 2017, arXiv:1711.09784"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx", "sklearn", "torch"})
     gives: ClassVar[str | None] = "sklearn"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     student: str = "tree"
     depth: int = 12

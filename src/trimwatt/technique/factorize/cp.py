@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from trimwatt._imports import require
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
+from trimwatt.technique._layers import CONVOLVES, lacks
 from trimwatt.technique.factorize import _bayes
 from trimwatt.technique.factorize._plan import Choice, Factorizing, Option, choose, tell
 from trimwatt.technique.factorize.svd import NOT_SMALLER
@@ -35,11 +36,18 @@ class Cp(Factorizing):
     """
 
     name: ClassVar[str] = "cp"
+    maturity: ClassVar[Maturity] = "experimental"
+    group: ClassVar[str] = "factorize"
     reference: ClassVar[str] = "Lebedev et al. 2015, arXiv:1412.6553; Astrid and Lee 2017, arXiv:1701.07148"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
 
     rank: str = "budget"
     keep: float = 0.5
+
+    def suits(self, workload: Workload) -> str:
+        if workload.rows.kind != "image" and workload.form == "none":
+            return "networks for these rows have no convolution"
+        return "" if workload.form == "none" else lacks(workload, CONVOLVES, "convolution")
 
 
 @applies_to(Cp, "torch")

@@ -33,6 +33,7 @@ class Svd(Factorizing):
     """
 
     name: ClassVar[str] = "svd"
+    group: ClassVar[str] = "factorize"
     reference: ClassVar[str] = (
         "Eckart and Young 1936, doi:10.1007/BF02288367; Denton et al. 2014, arXiv:1404.0736; Nakajima et al. 2013, "
         "JMLR 14; Zhang et al. 2015, arXiv:1505.06798"

@@ -11,6 +11,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError
 from trimwatt.technique._base import applies_to
+from trimwatt.technique._layers import CONVOLVES, lacks
 from trimwatt.technique.factorize import _bayes
 from trimwatt.technique.factorize._plan import Choice, Factorizing, Option, choose, tell
 from trimwatt.technique.factorize.svd import NOT_SMALLER
@@ -34,6 +35,7 @@ class Tucker(Factorizing):
     """
 
     name: ClassVar[str] = "tucker"
+    group: ClassVar[str] = "factorize"
     reference: ClassVar[str] = "Kim et al. 2016, arXiv:1511.06530; Nakajima et al. 2013, JMLR 14"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
 
@@ -43,6 +45,11 @@ class Tucker(Factorizing):
         super().__post_init__()
         if self.round_to < 1:
             raise InputError(f"round_to is a number of channels from 1, got {self.round_to}")
+
+    def suits(self, workload: Workload) -> str:
+        if workload.rows.kind != "image" and workload.form == "none":
+            return "networks for these rows have no convolution"
+        return "" if workload.form == "none" else lacks(workload, CONVOLVES, "convolution")
 
     def variants(self, workload: Workload) -> list[Tucker]:
         """Half of the cost, where it went by something else."""

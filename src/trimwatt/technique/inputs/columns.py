@@ -34,6 +34,7 @@ class SelectColumns(Technique):
 
     name: ClassVar[str] = "select-columns"
     family: ClassVar[str] = "feature selection"
+    group: ClassVar[str] = "inputs"
     reference: ClassVar[str] = (
         "Breiman 2001, doi:10.1023/A:1010933404324 (permutation importance); "
         "Guyon et al. 2002, doi:10.1023/A:1012487302797 (recursive elimination)"
@@ -50,6 +51,9 @@ class SelectColumns(Technique):
     def stay(self, columns: int) -> int:
         """How many of so many columns stay."""
         return min(columns - 1, max(1, math.floor(columns * (1 - self.share) + 0.5)))
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.named else "rows have no named columns"
 
 
 @applies_to(SelectColumns, "sklearn")

@@ -24,6 +24,7 @@ class Downsample(Technique):
 
     name: ClassVar[str] = "downsample"
     family: ClassVar[str] = "resolution"
+    group: ClassVar[str] = "inputs"
     shrinks: ClassVar[frozenset[str]] = frozenset({"macs"})
     reference: ClassVar[str] = (
         "Howard et al. 2017, arXiv:1704.04861 (resolution multiplier); Touvron et al. 2019, arXiv:1906.06423"
@@ -36,6 +37,9 @@ class Downsample(Technique):
     def __post_init__(self) -> None:
         if not isinstance(self.factor, int) or self.factor < 2:
             raise InputError(f"factor is pixels a side, a whole number from 2, got {self.factor!r}")
+
+    def suits(self, workload: Workload) -> str:
+        return "" if workload.rows.kind == "image" else "rows are no pictures"
 
 
 @applies_to(Downsample, "torch")

@@ -35,6 +35,7 @@ class Gptq(Technique):
 
     name: ClassVar[str] = "gptq"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "oneshot"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Frantar et al. 2022, arXiv:2210.17323; Frantar and Alistarh 2022, arXiv:2208.11580"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -34,6 +34,7 @@ class ObsChannels(Technique):
 
     name: ClassVar[str] = "obs-channels"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "oneshot"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = "Hassibi and Stork 1993, NIPS 5; Frantar and Alistarh 2022, arXiv:2208.11580"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -13,7 +13,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx import _edit
 from trimwatt.technique import _graph
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Technique, applies_to
 from trimwatt.technique.oneshot import _second_order
 from trimwatt.technique.quantize import _layers
 from trimwatt.workload import Array, Workload
@@ -32,7 +32,9 @@ class ObsWeights(Technique):
     """
 
     name: ClassVar[str] = "obs-weights"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "oneshot"
     reference: ClassVar[str] = "Frantar and Alistarh 2022, arXiv:2208.11580; 2023, arXiv:2301.00774"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})
     gives: ClassVar[str | None] = "onnx"

@@ -10,7 +10,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.technique import _graph
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Technique, applies_to
 from trimwatt.workload import Array, Workload
 
 _SMALL = 64
@@ -29,7 +29,9 @@ class Half(Technique):
     """
 
     name: ClassVar[str] = "half"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "precision"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Micikevicius et al. 2018, arXiv:1710.03740; Kalamkar et al. 2019, arXiv:1905.12322"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -32,6 +32,7 @@ class PruneBlocks(Technique):
 
     name: ClassVar[str] = "prune-blocks"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = "Veit et al. 2016, arXiv:1605.06431"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})

@@ -36,6 +36,7 @@ class PruneBudget(Technique):
 
     name: ClassVar[str] = "prune-budget"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = (
         "Molchanov et al. 2022 (HALP), arXiv:2110.10811; Yang et al. 2018 (NetAdapt), arXiv:1804.03230"

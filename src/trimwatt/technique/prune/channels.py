@@ -28,6 +28,7 @@ class PruneChannels(Technique):
 
     name: ClassVar[str] = "prune-channels"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = (
         "Li et al. 2017, arXiv:1608.08710; Molchanov et al. 2017, arXiv:1611.06440; "

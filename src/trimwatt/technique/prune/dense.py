@@ -28,6 +28,7 @@ class PruneDense(Technique):
 
     name: ClassVar[str] = "prune-dense"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = "Hassibi and Stork 1993, NIPS 5; He et al. 2017, arXiv:1707.06168"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -10,6 +10,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._layers import ATTENDS, lacks
 from trimwatt.technique.prune import _readout, _share, _surgeon
 from trimwatt.workload import Array, Workload
 
@@ -37,6 +38,7 @@ class PruneHeads(Technique):
 
     name: ClassVar[str] = "prune-heads"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = "Michel et al. 2019, arXiv:1905.10650; Kwon et al. 2022, arXiv:2204.09656"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
@@ -56,6 +58,9 @@ class PruneHeads(Technique):
             raise InputError("heads and neurons are shares to remove, one of them above 0; both are 0")
         _share.one_of("importance", self.importance, ("activation", "taylor", "magnitude"))
         _share.check_round_to(self.round_to, "neurons")
+
+    def suits(self, workload: Workload) -> str:
+        return lacks(workload, ATTENDS, "attention")
 
     def variants(self, workload: Workload) -> list[Technique]:
         """Neurons alone, and half of both."""

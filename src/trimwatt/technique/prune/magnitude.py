@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.technique import _graph
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Technique, applies_to
 from trimwatt.technique.prune import _zeros
 from trimwatt.technique.train._plan import Training
 from trimwatt.workload import Array, Workload
@@ -33,7 +33,9 @@ class PruneMagnitude(Training):
     """
 
     name: ClassVar[str] = "prune-magnitude"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     reference: ClassVar[str] = "Han et al. 2015, arXiv:1506.02626; Zhu and Gupta 2017, arXiv:1710.01878"
     needs: ClassVar[frozenset[str]] = frozenset({"torch", "onnx"})
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.prune import _zeros
 from trimwatt.technique.prune.magnitude import zeroed, zeroed_onnx
 from trimwatt.technique.train._plan import Training
@@ -25,7 +25,9 @@ class PrunePattern(Training):
     """
 
     name: ClassVar[str] = "prune-pattern"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     reference: ClassVar[str] = "Mishra et al. 2021, arXiv:2104.08378; Zhou et al. 2021, arXiv:2102.04010"
     needs: ClassVar[frozenset[str]] = frozenset({"torch", "onnx"})
 

@@ -11,6 +11,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed, first_line
 from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._layers import RECURS, lacks
 from trimwatt.technique.prune import _readout, _share, _surgeon
 from trimwatt.workload import Array, Workload
 
@@ -39,6 +40,7 @@ class PruneRecurrent(Technique):
 
     name: ClassVar[str] = "prune-recurrent"
     family: ClassVar[str] = "pruning"
+    group: ClassVar[str] = "prune"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs", "bytes"})
     reference: ClassVar[str] = "Wen et al. 2018, arXiv:1709.05027; Molchanov et al. 2017, arXiv:1611.06440"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
@@ -52,6 +54,9 @@ class PruneRecurrent(Technique):
         _share.check(self.share)
         _share.one_of("importance", self.importance, ("activation", "l1", "l2", "taylor"))
         _share.check_round_to(self.round_to, "units")
+
+    def suits(self, workload: Workload) -> str:
+        return lacks(workload, RECURS, "recurrent layer")
 
     def variants(self, workload: Workload) -> list[Technique]:
         """Three quarters, seven eighths and fifteen sixteenths."""

@@ -31,6 +31,7 @@ class DynamicInt8(Technique):
 
     name: ClassVar[str] = "dynamic-int8"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877; Krishnamoorthi 2018, arXiv:1806.08342"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -10,7 +10,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.technique import _graph
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Technique, applies_to
 from trimwatt.technique.quantize import _layers
 from trimwatt.workload import Array, Workload
 
@@ -32,7 +32,9 @@ class Equalise(Technique):
     """
 
     name: ClassVar[str] = "equalise"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     reference: ClassVar[str] = "Nagel et al. 2019, arXiv:1906.04721"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})
     gives: ClassVar[str | None] = "onnx"

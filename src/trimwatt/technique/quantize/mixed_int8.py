@@ -33,6 +33,7 @@ class MixedInt8(Technique):
 
     name: ClassVar[str] = "mixed-int8"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Dong et al. 2019, arXiv:1905.03696; Wu et al. 2020, arXiv:2004.09602"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -37,11 +37,12 @@ class Qat(Training):
 
     name: ClassVar[str] = "qat"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877; Esser et al. 2020, arXiv:1902.08153"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx", "torch"})
     gives: ClassVar[str | None] = "onnx"
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     epochs: int = 2
     learning_rate: float = 5e-4

@@ -46,6 +46,7 @@ class StaticInt8(Technique):
 
     name: ClassVar[str] = "static-int8"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2019, arXiv:1906.04721"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

@@ -12,7 +12,7 @@ import numpy as np
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.technique import _graph
-from trimwatt.technique._base import Technique, applies_to
+from trimwatt.technique._base import Maturity, Technique, applies_to
 from trimwatt.technique.quantize import _grid, _layers
 from trimwatt.workload import Workload
 
@@ -32,7 +32,9 @@ class WeightOnly(Technique):
     """
 
     name: ClassVar[str] = "weight-only"
+    maturity: ClassVar[Maturity] = "experimental"
     family: ClassVar[str] = "quantization"
+    group: ClassVar[str] = "quantize"
     shrinks: ClassVar[frozenset[str]] = frozenset({"bytes"})
     reference: ClassVar[str] = "Dettmers and Zettlemoyer 2023, arXiv:2212.09720"
     needs: ClassVar[frozenset[str]] = frozenset({"onnx"})

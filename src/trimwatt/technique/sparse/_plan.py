@@ -28,7 +28,8 @@ class SparseTraining(Training):
 
     family: ClassVar[str] = "sparse training"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
-    stage: ClassVar[str] = "train"
+    group: ClassVar[str] = "sparse"
+    books: ClassVar[str] = "train"
 
     epochs: int = 6
     learning_rate: float = 1e-3

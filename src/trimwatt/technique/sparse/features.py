@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.sparse._plan import Lasso, steps
 from trimwatt.workload import Workload
 
@@ -21,6 +21,7 @@ class LassoFeatures(Lasso):
     """
 
     name: ClassVar[str] = "lasso-features"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "Tibshirani 1996; Feng and Simon 2017, arXiv:1711.07592"
     shrinks: ClassVar[frozenset[str]] = frozenset({"parameters", "macs"})
 

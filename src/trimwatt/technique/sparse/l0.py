@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trimwatt._imports import require
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.sparse._plan import ChannelTraining, groups, removed, steps
 from trimwatt.workload import Workload
 
@@ -19,6 +19,7 @@ class L0(ChannelTraining):
     """
 
     name: ClassVar[str] = "l0"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "Louizos, Welling and Kingma 2018, arXiv:1712.01312"
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import TrialFailed
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.sparse._plan import Lasso, steps
 from trimwatt.workload import Workload
 
@@ -21,6 +21,7 @@ class L1(Lasso):
     """
 
     name: ClassVar[str] = "l1"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "Tibshirani 1996; Parikh and Boyd 2014, doi:10.1561/2400000003"
 
     share: float = 0.9

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Maturity, applies_to
 from trimwatt.technique.sparse._plan import SparseTraining
 from trimwatt.workload import Workload
 
@@ -21,6 +21,7 @@ class RigL(SparseTraining):
     """
 
     name: ClassVar[str] = "rigl"
+    maturity: ClassVar[Maturity] = "experimental"
     reference: ClassVar[str] = "Evci et al. 2020, arXiv:1911.11134; Mocanu et al. 2018, arXiv:1707.04780"
 
     share: float = 0.9

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from trimwatt._imports import require
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Stage, applies_to
 from trimwatt.technique.train._plan import Training
 from trimwatt.workload import Workload
 
@@ -17,9 +17,11 @@ class FineTune(Training):
 
     name: ClassVar[str] = "finetune"
     family: ClassVar[str] = "training"
+    group: ClassVar[str] = "train"
+    stage: ClassVar[Stage] = "train"
     reference: ClassVar[str] = "Han et al. 2015, arXiv:1506.02626"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
     epochs: int = 2
     learning_rate: float = 1e-3

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from trimwatt._imports import require
-from trimwatt.technique._base import applies_to
+from trimwatt.technique._base import Stage, applies_to
 from trimwatt.technique.train._plan import Training
 from trimwatt.workload import Workload
 
@@ -17,9 +17,11 @@ class Train(Training):
 
     name: ClassVar[str] = "train"
     family: ClassVar[str] = "training"
+    group: ClassVar[str] = "train"
+    stage: ClassVar[Stage] = "train"
     reference: ClassVar[str] = "Loshchilov and Hutter 2019, arXiv:1711.05101"
     needs: ClassVar[frozenset[str]] = frozenset({"torch"})
-    stage: ClassVar[str] = "train"
+    books: ClassVar[str] = "train"
 
 
 @applies_to(Train, "torch")
