@@ -33,9 +33,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Known(Generic[T]):
-    """Members by name, and what was left out of them."""
+    """Members by name, the packages that strangers' come from, and what was left out."""
 
     members: Mapping[str, type[T]]
+    packages: Mapping[str, str]
     refused: tuple[Refused, ...]
 
 
@@ -55,14 +56,14 @@ class Registry(Generic[T]):
     def known(self) -> Known[T]:
         """Ours, then strangers' in the order of their names."""
         members = {_name(member): member for member in self._ours()}
-        refused = []
+        packages, refused = {}, []
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             found = self._loaded(point, members)
             if isinstance(found, str):
                 refused.append(Refused(self.kind, point.name, _package(point), found))
             else:
-                members[_name(found)] = found
-        return Known(members, tuple(refused))
+                members[_name(found)], packages[_name(found)] = found, _package(point)
+        return Known(members, packages, tuple(refused))
 
     def get(self, name: str) -> type[T]:
         """The member called `name`; raises InputError, which names the nearest, where there is none."""

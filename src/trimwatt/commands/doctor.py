@@ -98,7 +98,23 @@ def findings(trace: Path | None = None) -> dict[str, Any]:
         "sensors": [_sensor(place) for place in places],
         "surroundings": [asdict(place) for place in surroundings.look()],
         "conditions": [asdict(condition) for condition in conditions.look()],
+        "plugins": _plugins(),
     }
+
+
+def _plugins() -> list[dict[str, str]]:
+    """What other packages add to the registries, and what of it is left out."""
+    from trimwatt.technique import REGISTRY
+
+    known = REGISTRY.known
+    there = [
+        {"kind": REGISTRY.kind, "name": name, "package": package, "state": "ready", "detail": ""}
+        for name, package in known.packages.items()
+    ]
+    return there + [
+        {"kind": one.kind, "name": one.name, "package": one.package, "state": "closed", "detail": one.why}
+        for one in known.refused
+    ]
 
 
 def _sensor(place: Any) -> dict[str, Any]:

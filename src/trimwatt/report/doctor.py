@@ -21,6 +21,8 @@ def text(found: dict[str, Any], colour: bool = False) -> str:
     lines += [line for sensor in _grouped(found["sensors"]) for line in _sensor(sensor, colour)]
     lines += ["", "Where this runs", *(line for place in found["surroundings"] for line in _place(place))]
     lines += ["", "This machine", *(line for item in found["conditions"] for line in _condition(item, colour))]
+    if found["plugins"]:
+        lines += ["", "From other packages", *(line for one in found["plugins"] for line in _plugin(one, colour))]
     lines += ["", "You get today", *_today(found["today"])]
     return "\n".join(lines) + "\n"
 
@@ -58,6 +60,12 @@ def _place(place: dict[str, Any]) -> Iterator[str]:
 def _condition(item: dict[str, Any], colour: bool) -> Iterator[str]:
     head = f"  {_sign(item['state'], colour)}{' ' * (9 - len(item['state']))}{item['name']:<13} "
     yield from _under(head, _text.plain(item["detail"]))
+
+
+def _plugin(one: dict[str, Any], colour: bool) -> Iterator[str]:
+    head = f"  {_sign(one['state'], colour)}{' ' * (9 - len(one['state']))}{one['kind']:<13} "
+    why = f"; left out: {one['detail']}" if one["detail"] else ""
+    yield from _under(head, _text.plain(f"{one['name']} of {one['package']}{why}"))
 
 
 def _today(today: dict[str, Any]) -> Iterator[str]:

@@ -34,6 +34,8 @@ class Space:
         self.tail: Recipe = (make("threshold"),) if workload.needs_threshold else ()
         self.core = tuple(step for step in baseline.recipe if step.name != "threshold")
         self._proposed = {baseline.served}
+        # of these a technique's own variants follow, where they meet the floor
+        self._varied: set[tuple[Recipe, str]] = set()
         self.searches = Families(workload.metric, self._is_searched)
         self._results = Suggestions(workload, baseline, self.allowed.has("quantize"))
         self._asked = list(arrange.candidates(recipes, workload, self.tail, baseline.given))
@@ -47,7 +49,9 @@ class Space:
             parts.append(self._compressed(self.core))
         parts += [self._rivals(), self._later(form) if network else []]
         listed = self._new((c for part in parts for c in part), self._asked)
-        return [*listed, *self._new((), self._unlisted(form, listed))]
+        alone = self._new((), self._unlisted(form, listed))
+        self._varied |= {candidate.served for candidate in (*self._asked, *alone)}
+        return [*listed, *alone]
 
     def _unlisted(self, form: str, listed: Sequence[Candidate]) -> list[Candidate]:
         """What no list names, of whatever package, each as it is by default; what is experimental comes last."""
@@ -84,7 +88,18 @@ class Space:
         if trial.status != "done" or not candidate.recipe:
             return []
         more = self._all_rivals() if self._wide and self._scout in candidate.recipe and _close(trial) else []
-        return self._new([*self._results.after(trial, candidate), *self._beside_found(trial, candidate), *more])
+        own = self._new((), self._variants(trial, candidate))
+        return [
+            *own,
+            *self._new([*self._results.after(trial, candidate), *self._beside_found(trial, candidate), *more]),
+        ]
+
+    def _variants(self, trial: Trial, candidate: Candidate) -> list[Candidate]:
+        """What the techniques themselves offer beside what met the floor here."""
+        if candidate.served not in self._varied or not trial.meets_floor:
+            return []
+        steps = [step for step in candidate.recipe if step not in self.core and step.stage in ("model", "compress")]
+        return [candidate.swapped(step, other) for step in steps for other in step.variants(self.workload)]
 
     def found(self, techniques: Sequence[Any]) -> list[Candidate]:
         """The strongest model that a search found, the first; the others wait for how it does."""

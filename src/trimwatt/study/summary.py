@@ -10,6 +10,7 @@ from trimwatt.meter._base import Meter
 from trimwatt.study import gap, host, recommend, rivalry, verdict
 from trimwatt.study.engine import Engine, Found
 from trimwatt.study.options import Options
+from trimwatt.technique import REGISTRY
 from trimwatt.trial import Trial
 from trimwatt.workload import Data, Workload
 
@@ -50,6 +51,7 @@ def summarize(engine: Engine, found: Found) -> dict[str, Any]:
         "warnings": [
             *([validation.note] if validation.note else []),
             *verdict.warnings(base, found, engine.ledger.meter.origin),
+            *map(str, REGISTRY.known.refused),
             *gap.warnings(found),
             *_unlearned(engine, found),
             *(engine.bench.reference.warnings() if engine.bench.reference else []),
