@@ -149,7 +149,7 @@ def test_options_say_whether_they_decide_what_a_study_does() -> None:
     asked: dict[str, list[str]] = {}
     for name, field in NAMES.items():
         asked.setdefault(field.option.resumed, []).append(name)
-    assert asked["free"] == ["strict", "bold", "budget", "refit"]
+    assert asked["free"] == ["strict", "bold", "budget", "recipes", "refit"]
     assert asked["call"] == ["output", "resume", "force", "progress"]
     same = Options(**ASKED).identity(Scenario())
     free: dict[str, Any] = {"strict": True, "budget": "1h", "refit": "all", "output": "there", "resume": True}
