@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -51,7 +52,10 @@ def _fit(technique: LeanTree, workload: Workload) -> Workload:
     rows = workload.fit_rows
     tree = DecisionTreeClassifier(max_depth=technique.depth, random_state=workload.seed)
     most = min(technique.columns, rows.x.shape[1])
-    model = make_pipeline(SelectKBest(f_classif, k=most), tree).fit(rows.x, rows.y)
+    with warnings.catch_warnings():
+        # a column that never changes has no F statistic, and comes last
+        warnings.simplefilter("ignore")
+        model = make_pipeline(SelectKBest(f_classif, k=most), tree).fit(rows.x, rows.y)
     return replace(
         workload, model=model, form="sklearn", prepare=None, outputs="probabilities", class_columns=None,
         decide=Decide(workload.rows.classes), by_batch=False,
