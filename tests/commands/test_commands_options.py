@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ def test_there_is_an_option_for_each_field_of_the_class_and_three_more() -> None
 class More(Options):
     """Options as additions would declare them."""
 
-    recipes: Annotated[tuple[str, ...], Option("The search", "Beside `techniques`.", "", "TEXT", "--recipe")] = ()
+    recipes: Annotated[Sequence[str], Option("The search", "Beside `techniques`.", "", "TEXT", "--recipe")] = ()
     horizon: Annotated[int | None, Option("What is given", "Steps.", value="STEPS")] = None
 
 
@@ -112,6 +113,7 @@ def test_the_options_of_a_command_reach_the_study(monkeypatch: pytest.MonkeyPatc
 def test_help_lists_what_registries_know_and_asks_them_only_then(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     monkeypatch.setattr("trimwatt.tasks.names", lambda: asked.append(True) or ("classification", "zither"))
+    monkeypatch.setattr("trimwatt.study.candidate.technique_names", lambda: asked.append(True) or ("leantree",))
     assert run("--help")[0] == run("--version")[0] == 0 and not asked
     code, out, _ = run("optimize", "--help")
-    assert code == 0 and "zither" in out and "mase" in out
+    assert code == 0 and "zither" in out and "mase" in out and "leantree" in out

@@ -4,6 +4,7 @@ anew."""
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,7 +24,7 @@ def command_line() -> str:
 
     rows = [
         (_shown(field.flag, field.default, field.option.value or "|".join(field.allowed), field.option.letter),
-         tell(field, spelled, "`", field.names()))
+         tell(field, spelled, "`", _short(field.names())))
         for field in describe(Options) if field.option.panel
     ]  # fmt: skip
     rows.insert(0, ("`--data DATA`", "The rows for a MODEL."))
@@ -37,17 +38,15 @@ def python() -> str:
     from trimwatt.errors import spell
     from trimwatt.study.option import describe
     from trimwatt.study.options import Options
-    from trimwatt.study.signature import listed
 
     shown = inspect.signature(optimize).parameters
-    rows = [
-        (
-            _code(str(shown[each.name])),
-            spell(f"{each.option.help} {listed('Known:', each.names())}".strip(), _code, "`"),
-        )
-        for each in describe(Options)
-    ]
+    rows = [(_code(str(shown[each.name])), spell(each.option.help, _code, "`")) for each in describe(Options)]
     return _table("parameter", rows)
+
+
+def _short(names: Sequence[str]) -> Sequence[str]:
+    """Names that a cell has room for; longer lists have a page of their own."""
+    return names if len(names) <= 20 else ()
 
 
 def _code(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ NAMES = {field.name: field for field in describe(Options)}
 class More(Options):
     """One that may be given again, as an addition would declare it."""
 
-    recipes: Annotated[tuple[str, ...], Option("The search", "Recipes beside those of the `techniques`.")] = ()
+    recipes: Annotated[Sequence[str], Option("The search", "Recipes beside those of the `techniques`.")] = ()
 
 
 def test_optimize_has_a_parameter_for_each_option_and_two_more() -> None:
@@ -47,10 +48,10 @@ def test_a_field_that_is_added_is_a_parameter_with_its_help() -> None:
     def ask(**options: Any) -> None:
         """Ask."""
 
-    assert inspect.signature(ask).parameters["recipes"].annotation == tuple[str, ...]
+    assert inspect.signature(ask).parameters["recipes"].annotation == Sequence[str]
     assert "    recipes: Recipes beside those of the techniques." in str(ask.__doc__)
-    assert More(recipes=["a", "b"]).recipes == ("a", "b")  # type: ignore[arg-type]
-    assert More(recipes="a + b").recipes == ("a + b",)  # type: ignore[arg-type]
+    assert More(recipes=["a", "b"]).recipes == ("a", "b")
+    assert More(recipes="a + b").recipes == ("a + b",)
     assert More().identity(Scenario())["recipes"] == ()
 
 

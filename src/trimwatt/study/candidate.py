@@ -71,11 +71,17 @@ def is_plumbing(step: Any) -> bool:
     return step.stage in ("lower", "decide")
 
 
+def technique_names() -> tuple[str, ...]:
+    """What `--techniques` may name: groups, then techniques."""
+    asked = [group for group in groups() if not _goes_without_saying(group)]
+    return tuple(dict.fromkeys([*asked, "runtime", *registry()]))
+
+
 class Allowed:
     """What `--techniques` names: groups and techniques; raises InputError, with the nearest, for what is unknown."""
 
     def __init__(self, techniques: str = "all") -> None:
-        known = (*(group for group in groups() if not _goes_without_saying(group)), "runtime", *registry())
+        known = technique_names()
         asked = [name.strip() for name in techniques.split(",") if name.strip()]
         for name in asked:
             if name not in known and name != "all":

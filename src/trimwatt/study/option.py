@@ -42,7 +42,7 @@ class Option:
 
 _NOUNS: dict[Any, str] = {
     bool: "True or False", int: "an integer", float: "a number", str: "a string", os.PathLike: "a path",
-    tuple: "a list of strings",
+    Sequence: "a list of strings",
 }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ class Field:
     @property
     def is_repeatable(self) -> bool:
         """Whether it is a list, whose command-line option may be given again."""
-        return any(typing.get_origin(each) is tuple for each in self.members)
+        return any(typing.get_origin(each) is Sequence for each in self.members)
 
     def read(self, value: Any) -> Any:
         """`value` in the field's own type; raises OptionError for one of another type or outside a choice."""
@@ -120,7 +120,7 @@ _READS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     str: (_is(str), str),
     os.PathLike: (_is(os.PathLike), lambda value: value),
     # one text stands for a list of one
-    tuple: (_are_texts, lambda value: (value,) if isinstance(value, str) else tuple(value)),
+    Sequence: (_are_texts, lambda value: (value,) if isinstance(value, str) else tuple(value)),
 }
 
 

@@ -30,6 +30,12 @@ def _tasks() -> Sequence[str]:
     return "auto", *tasks.names()
 
 
+def _techniques() -> Sequence[str]:
+    from trimwatt.study.candidate import technique_names
+
+    return technique_names()
+
+
 def _metrics() -> Sequence[str]:
     from trimwatt import tasks
 
@@ -165,15 +171,16 @@ class Options:
         str,
         _search(
             "``all``, or groups and techniques by their names, separated by commas: ``quantize,forest``.",
-            "They are listed in [Techniques](techniques.md). The change of runtime is always tried.",
+            "The change of runtime is always tried.",
             value="NAMES",
+            names=_techniques,
         ),
     ] = "all"
     recipes: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         _search(
             "A recipe to try first, as tables print it: ``finetune + static-int8 @ openvino``.",
-            "Repeatable; in Python a list. See [Recipes](techniques.md#recipes).",
+            "Repeatable; in Python a list.",
             value="RECIPE",
             flag="--recipe",
             resumed="free",
