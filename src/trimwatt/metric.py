@@ -18,11 +18,13 @@ Reads = Literal["labels", "probabilities", "values"]
 class Metric:
     """A named figure of merit.
 
-    function(truth, prediction, weights) -> float. truth: class codes (n,) or values (n,). prediction: what `reads`
-    says: class codes (n,), probabilities (n, k) or values (n,). weights: (n,) non-negative.
+    function(truth, prediction, weights) -> float. truth: class codes (n,), labels of 0 and 1 (n, k) or values (n,).
+    prediction: what `reads` says: class codes (n,) or labels (n, k), probabilities (n, k) or values (n,). weights: (n,)
+    non-negative.
     relative: a drop is a share of the baseline's value (errors) and not in the metric's own unit.
-    ranking(truth, prediction, blocks) -> function of weights: for a metric of pairs of rows. Only rows of the same
-    block are compared, since the scores of two models share no scale; what depends on no weights is done once.
+    ranking(truth, prediction, blocks) -> function of weights: for a metric of pairs of rows, of which only those of the
+    same block are compared, since the scores of two models share no scale; what depends on no weights is done once.
+    counting(truth, prediction) -> function of weights: the same for a metric of rows by themselves.
     argmax_is_best: whether no labels are better on average than those of the most probable class; False for one by
     which rare classes count as much as common ones, which a threshold, or weights on rows, can raise.
     median_is_best: whether of all values the median of what may come is best, rather than the mean.
@@ -35,6 +37,7 @@ class Metric:
     relative: bool = False
     custom: bool = False
     ranking: Callable[[Array, Array, Array | None], Callable[[Array], float]] | None = None
+    counting: Callable[[Array, Array], Callable[[Array], float]] | None = None
     argmax_is_best: bool = True
     median_is_best: bool = False
 
@@ -45,6 +48,8 @@ class Metric:
         """The metric of these rows as a function of their weights; a ranking is one within `blocks` (n,)."""
         if self.ranking is not None:
             return self.ranking(truth, prediction, blocks)
+        if self.counting is not None:
+            return self.counting(truth, prediction)
         return lambda weights: self(truth, prediction, weights)
 
     def floor(self, baseline: float, max_drop: float) -> float:

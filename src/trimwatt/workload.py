@@ -102,10 +102,11 @@ def requests(n: int, size: int) -> Iterator[Array]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows `x` (one array `(n, ...)`, or named columns each `(n,)`) with their target `y` `(n,)`.
+    """Rows `x` (one array `(n, ...)`, or named columns each `(n,)`) with their target `y` `(n,)` or `(n, k)`.
 
-    y holds what the task encodes: class codes 0..k-1 (int64) or values (float64). group, twins: labels `(n,)`; rows of
-    one label belong together (twins: many labels of few rows each). time: moments `(n,)`. None where nothing is known.
+    y holds what the task encodes: class codes 0..k-1 (int64), values (float64), or 0 and 1 for each label (int64).
+    group, twins: labels `(n,)`; rows of one label belong together (twins: many labels of few rows each). time: moments
+    `(n,)`. None where nothing is known of that.
     """
 
     x: Rows
@@ -284,6 +285,13 @@ class Decide:
     def labels(self, probabilities: Array) -> Array:
         """Labels (n,) from probabilities (n, k)."""
         return np.asarray(np.asarray(self.classes)[self.codes(probabilities)])
+
+    def margin(self, probabilities: Array) -> Array:
+        """How far each row (n,) is from another label: the gap of the two best, or twice that to the threshold."""
+        if self.threshold is not None and self.positive is not None:
+            return np.asarray(2 * np.abs(probabilities[:, self.positive].astype(np.float64) - self.threshold))
+        best = np.sort(probabilities.astype(np.float64), axis=1)[:, -2:]
+        return np.asarray(best[:, -1] - best[:, 0])
 
 
 @dataclass(frozen=True)

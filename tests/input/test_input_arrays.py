@@ -240,7 +240,7 @@ BAD[3, 2] = np.inf
         ({"x": BAD, "y": Y}, "1 infinite"),
         ({"x": X, "y": np.full(100, np.nan)}, "missing in 100"),
         ({"x": X, "y": np.where(Y == 1, np.inf, 0.5)}, "NaN or infinite in 50 of 100"),
-        ({"x": X, "y": np.stack([Y, Y], 1)}, "one value a row"),
+        ({"x": X, "y": np.stack([Y, Y + 0.5], 1)}, "one value a row"),
         ({"x": X, "y": np.zeros(100, int)}, "one class only"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, :3], "y_test": Y}, r"\(4,\) and test rows float32 \(3,\)"),
         ({"x_train": X, "y_train": Y, "x_test": X.astype(np.float64), "y_test": Y}, "same shape and type"),

@@ -95,6 +95,15 @@ def test_a_live_object_that_was_changed_is_refused(tmp_path: Path) -> None:
         SklearnRuntime().open(artifact, Scenario())
 
 
+def test_a_model_of_a_logarithm_is_opened_again_from_its_file(tmp_path: Path) -> None:
+    base = samples.incomes()
+    rows = base.rows
+    above = replace(rows, train=replace(rows.train, y=np.abs(rows.train.y)))
+    work = apply(Linear(target="log"), replace(base, data=above))
+    artifact = SklearnRuntime().export(work, tmp_path)
+    assert verify(work, SklearnRuntime().open(replace(artifact, live=None), Scenario()), work.rows.val.x) is None
+
+
 def test_a_class_of_somebody_elses_is_not_loaded_from_the_file(tmp_path: Path) -> None:
     from stranger_estimator import Odd
 

@@ -67,3 +67,22 @@ class TestClassification(TaskContract):
     def raw(self, workload: Workload) -> Array:
         y = workload.rows.train.y
         return 3 * np.eye(int(y.max()) + 1, dtype=np.float32)[y] + RNG.random((len(y), int(y.max()) + 1))
+
+
+class TestMultilabel(TaskContract):
+    @pytest.fixture
+    def task(self) -> Task:
+        return tasks.get("multilabel")
+
+    @pytest.fixture
+    def given(self) -> Any:
+        return (RNG.random((ROWS, 4)) < [0.5, 0.2, 0.7, 0.3]).astype(np.int64)
+
+    @pytest.fixture
+    def workload(self, task: Task, given: Array) -> Workload:
+        return made(task, given)
+
+    @pytest.fixture
+    def raw(self, workload: Workload) -> Array:
+        y = workload.rows.train.y
+        return 4 * y - 2 + 0.3 * RNG.random(y.shape)

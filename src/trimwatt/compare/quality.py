@@ -147,7 +147,7 @@ class _Rows:
 
 def _grouped(metric: Metric, truth: Array, candidate: Array, baseline: Array, folds: Folds | None = None) -> _Rows:
     """Rows that no metric of labels can tell apart as one: a thousand resamples of 10,000 rows become cheap."""
-    if metric.custom or metric.reads != "labels":
+    if metric.custom or metric.reads != "labels" or truth.ndim == 2:
         return _Rows(truth, candidate, baseline, np.ones(len(truth)), metric.custom, folds)
     cells, counts = np.unique(np.stack([truth, candidate, baseline]), axis=1, return_counts=True)
     return _Rows(cells[0], cells[1], cells[2], counts.astype(np.float64), False, folds)
@@ -218,6 +218,8 @@ def _imagined(
     """The rows with one more, of the rarest class, on which only the baseline (or only the candidate) is right."""
     if metric.reads == "values":
         return truth, candidate, baseline
+    if truth.ndim == 2:
+        return _imagined_labels(truth, candidate, baseline, favourable)
     codes, counts = np.unique(truth, return_counts=True)
     rare = int(codes[counts.argmin()])
     other = int(codes[counts.argmax()]) if len(codes) > 1 and codes[counts.argmax()] != rare else int(codes[-1])
@@ -232,6 +234,15 @@ def _imagined(
     return np.append(truth, rare), ours, beside
 
 
+def _imagined_labels(truth: Array, candidate: Array, baseline: Array, favourable: bool) -> tuple[Array, Array, Array]:
+    """The same for labels (n, k): a row that has the rarest label, and on which the other is wrong in all."""
+    have = truth.sum(axis=0)
+    rare = int(np.where(have > 0, have, np.inf).argmin())
+    row = truth[truth[:, rare].argmax()][None]
+    mine, theirs = (row, 1 - row) if favourable else (1 - row, row)
+    return np.concatenate([truth, row]), np.concatenate([candidate, mine]), np.concatenate([baseline, theirs])
+
+
 def _sure(code: int, like: Array) -> Array:
     """One prediction of `code`, as codes (1,) or as probabilities (1, k)."""
     if like.ndim == 1:
@@ -244,5 +255,6 @@ def _sure(code: int, like: Array) -> Array:
 def _discordance(metric: Metric, candidate: Array, baseline: Array | None) -> float | None:
     if baseline is None or metric.reads == "values":
         return None
-    mine, theirs = (p if p.ndim == 1 else p.argmax(axis=1) for p in (candidate, baseline))
-    return float(np.mean(mine != theirs))
+    labels = metric.reads == "labels"
+    mine, theirs = (p if labels else p.argmax(axis=1) for p in (candidate, baseline))
+    return float(np.mean((mine != theirs).reshape(len(mine), -1).any(axis=1)))

@@ -12,7 +12,7 @@ def differing(first: Answer, second: Answer, bound: float, decide: Decide | None
     """Numbers of the rows of `second` that `first`, whose leading rows are the same ones, answers otherwise.
 
     Scores may differ by `bound`, absolute for probabilities, a share of the spread for values. Labels may not, unless
-    the scores of `first` leave them open within that bound. decide: by which threshold labels are chosen, if by one.
+    the scores of `first` leave them open within that bound. decide: how labels are chosen, None for the most probable.
     """
     return np.flatnonzero(other_scores(first, second, bound) | other_labels(first, second, bound, decide))
 
@@ -31,7 +31,7 @@ def other_labels(first: Answer, second: Answer, bound: float, decide: Decide | N
     if first.codes is None or second.codes is None:
         return np.zeros(n, dtype=bool)
     apart: Array = first.codes[:n] != second.codes
-    return apart if first.scores is None else apart & (margin(first.scores[:n], decide) > 2 * bound)
+    return apart if first.scores is None else apart & ((decide or Decide(())).margin(first.scores[:n]) > 2 * bound)
 
 
 def distances(first: Array, second: Array, classify: bool) -> Array:
@@ -43,11 +43,3 @@ def distances(first: Array, second: Array, classify: bool) -> Array:
     with np.errstate(invalid="ignore"):
         gaps = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / spread)
     return np.asarray(np.nan_to_num(gaps, nan=np.inf).max(axis=1, initial=0.0))
-
-
-def margin(scores: Array, decide: Decide | None) -> Array:
-    """How far each row is from another label: the gap of the two best classes, or twice that to the threshold."""
-    if decide is not None and decide.threshold is not None and decide.positive is not None:
-        return np.asarray(2 * np.abs(scores[:, decide.positive].astype(np.float64) - decide.threshold))
-    top = np.sort(scores.astype(np.float64), axis=1)
-    return np.asarray(top[:, -1] - top[:, -2])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trimwatt.framework.each import members
 from trimwatt.workload import Array, Workload
 
 # where an operator takes its weights; a constant elsewhere may be infinite for good, as in a mask or a bound
@@ -55,7 +56,7 @@ def _of_onnx(content: bytes) -> Iterator[tuple[str, Array, bool]]:
 
 
 def _of_sklearn(estimator: Any) -> Iterator[tuple[str, Array, bool]]:
-    for step in [step for _, step in getattr(estimator, "steps", [("", estimator)])]:
+    for step in [step for one in members(estimator) for _, step in getattr(one, "steps", [("", one)])]:
         for name in _LEARNED:
             values = getattr(step, name, None)
             for part in values if isinstance(values, list) else [values]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed, TrimwattError, first_line
 from trimwatt.framework import classes as class_lists
 from trimwatt.framework import decision, meaning
+from trimwatt.framework.each import Each, members
 from trimwatt.framework.logged import without_log
 from trimwatt.framework.prepare import StackPrepare
 from trimwatt.framework.rows import own_frame
@@ -257,6 +258,8 @@ def _check_shape(workload: Workload, rows: Rows) -> None:
 def parameters(workload: Workload) -> int | None:
     """Fitted numbers: weights, thresholds and leaves of trees, kept rows of neighbours; None where not known."""
     estimator = last_step(workload.model)
+    if isinstance(estimator, Each):
+        return _total(parameters, workload, estimator)
     if hasattr(estimator, "coefs_"):
         return sum(int(a.size) for a in (*estimator.coefs_, *estimator.intercepts_))
     if hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):
@@ -293,11 +296,19 @@ def _splits_and_leaves(tree: Any) -> tuple[int, int]:
 def macs(workload: Workload) -> int | None:
     """Multiply-accumulates for one row; None for trees and what is not known."""
     estimator = last_step(workload.model)
+    if isinstance(estimator, Each):
+        return _total(macs, workload, estimator)
     if hasattr(estimator, "coefs_"):
         return sum(int(a.size) for a in estimator.coefs_)
     if hasattr(estimator, "coef_"):
         return int(np.size(estimator.coef_))
     return int(estimator._fit_X.size) if hasattr(estimator, "_fit_X") else None
+
+
+def _total(size: Callable[[Workload], int | None], workload: Workload, estimator: Each) -> int | None:
+    """The sizes of the classifiers of all labels together; None where one is not known."""
+    sizes = [size(replace(workload, model=member)) for member in members(estimator)]
+    return None if any(one is None for one in sizes) else sum(one for one in sizes if one is not None)
 
 
 def last_step(estimator: Any) -> Any:

@@ -134,6 +134,8 @@ def _answered(check: Check, tree: Path, manifest: Mapping[str, Any], arm: Sessio
     if check.quality is None:
         return None
     task, classes = tasks.get(manifest["task"]), manifest["classes"]
+    if task.target == "labels":
+        raise InputError(f"{check.name}: the quality of several labels is gated only where a command prints it")
     truth = _truth(tree / check.data, check.quality.target or "", classes, task)
     wanted = metrics.get(check.quality.metric, task.positive(truth, classes, None))
     prediction = arm.scores(rows) if wanted.reads == "probabilities" else arm.predict(rows)

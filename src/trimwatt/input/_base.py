@@ -35,7 +35,8 @@ class Options:
         known = tasks.names()
         if self.task in NOT_YET and self.task not in known:
             raise InputError(
-                f"task {self.task!r} is not handled by this version, which does {' and '.join(known)}; "
+                f"task {self.task!r} is not handled by this version, which does {', '.join(known[:-1])} and "
+                f"{known[-1]}; "
                 f"{NOT_YET[self.task]}"
             )
         if self.task not in ("auto", *known):
@@ -70,6 +71,7 @@ class Source:
     derive: what must be done again with rows that come for prediction; JSON-able. unlabelled: rows without a target.
     view: of stored columns, what models made here read.
     given: for each part the user's own object that holds its rows, None where they came from a file.
+    labels: the names of the target's columns where it has several.
     """
 
     parts: Mapping[str, Part]
@@ -81,3 +83,4 @@ class Source:
     view: View | None = None
     unlabelled: Array | None = None
     given: Mapping[str, Given] | None = None
+    labels: tuple[str, ...] | None = None

@@ -158,19 +158,43 @@ def _named(pairs: Mapping[str, Pair], options: Options, name: str) -> Source:
     if options.target is not None or options.split is not None:
         refuse_columns(Options(target=options.target, split=options.split), f"{name}, whose pairs say both,")
     first_x, first_y = next(iter(pairs.values()))
-    target = str(getattr(first_y, "name", None) or "target")
-    while target in [str(label) for label in first_x]:
-        target += "_"
-    tables = {split: _with_target(x, y, target, f"{name} {split}") for split, (x, y) in pairs.items()}
-    return from_tables(tables, Options(**{**vars(options), "target": target}), name, own(pairs))
+    names = _target_names(first_y, {str(label) for label in first_x})
+    tables = {split: _with_targets(x, y, names, f"{name} {split}") for split, (x, y) in pairs.items()}
+    return from_tables(tables, Options(**{**vars(options), "target": ",".join(names)}), name, own(pairs))
 
 
-def _with_target(x: Any, y: Any, target: str, name: str) -> Raw:
-    raw, own = from_columns(x, name), _stored_column(y, target)
-    if len(own) != len(raw):
-        raise InputError(f"{name}: x has {len(raw)} rows and y {len(own)}; give one target a row")
-    read = {**raw.columns, target: columns.plain(own, target)}
-    return replace(raw, columns=read, stored={**raw.stored, target: own})
+def _target_names(y: Any, taken: set[str]) -> list[str]:
+    """The name of each column of a target that came beside named columns, none of which has it."""
+    several = [str(label) for label in getattr(y, "columns", ())]
+    if len(several) < 2:
+        width = np.shape(y)[1] if np.ndim(y) == 2 else 1
+        several = [str(getattr(y, "name", None) or "target")] if width == 1 else [f"label {n}" for n in range(width)]
+    names: list[str] = []
+    for name in (label.replace(",", ";") for label in several):
+        while name in taken or name in names:
+            name += "_"
+        names.append(name)
+    return names
+
+
+def _with_targets(x: Any, y: Any, names: list[str], name: str) -> Raw:
+    raw = from_columns(x, name)
+    parts = [y] if len(names) == 1 else _columns_of(y, len(names), name)
+    for target, part in zip(names, parts, strict=True):
+        own = _stored_column(part, target)
+        if len(own) != len(raw):
+            raise InputError(f"{name}: x has {len(raw)} rows and y {len(own)}; give one target a row")
+        read = {**raw.columns, target: columns.plain(own, target)}
+        raw = replace(raw, columns=read, stored={**raw.stored, target: own})
+    return raw
+
+
+def _columns_of(y: Any, width: int, name: str) -> list[Any]:
+    """The columns of a target of several; raises InputError where it has another number of them."""
+    array = as_array(y, f"{name} y")
+    if array.ndim != 2 or array.shape[1] != width:
+        raise InputError(f"{name}: y has shape {array.shape}, in another split it has {width} columns; give the same")
+    return list(array.T)
 
 
 def from_columns(x: Any, name: str) -> Raw:

@@ -28,7 +28,7 @@ def assemble(source: Source, options: Options) -> Data:
         _check_part(part, source.target, "" if name == "all" else f"{name} ")
     _check_alike(source.parts)
     raw = {name: part.y for name, part in source.parts.items()}
-    encoded = target.encode(raw, options.task, source.target)
+    encoded = target.encode(raw, options.task, source.target, source.labels)
     source = replace(source, warnings=(*source.warnings, *encoded.notes))
     table = independent.stack(source, encoded.parts, encoded.task)
     ties = independent.find_ties(table, source.parts, options)

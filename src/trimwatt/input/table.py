@@ -50,24 +50,27 @@ def source(
     Raises InputError where the target or another named column is absent, or no usable feature is left.
     """
     options = _spelled(raw, options)
-    target = _existing(raw, options.target, "target", "--target COLUMN")
-    options, note = _with_split(raw, options, target, assigned)
-    special = {target: "target", options.split: "split", options.group: "group"}
-    apart = [label for label in special if label is not None and (label == target or label not in options.needs)]
+    labels = _target_columns(raw, options.target)
+    target = labels[0]
+    options, note = _with_split(raw, options, labels, assigned)
+    special: dict[str | None, str] = {**dict.fromkeys(labels, "target"), options.split: "split", options.group: "group"}
+    apart = [label for label in special if label is not None and (label in labels or label not in options.needs)]
     for label in (options.split, options.group, options.time):
-        if label is not None and _existing(raw, label, "named", "a name that is there") == target:
-            raise InputError(f"{raw.name}: column {target!r} is the target and cannot part the rows too; name another")
+        if label is not None and _existing(raw, label, "named", "a name that is there") in labels:
+            raise InputError(f"{raw.name}: column {label!r} is the target and cannot part the rows too; name another")
     refuse_unreadable(raw, [label for label in (*special, options.time) if label is not None])
     features = _features(raw, [label for label in raw.columns if label not in special], apart, options)
     which = assigned if assigned is not None else _split_of_rows(raw, options.split)
-    y = target_values(raw, target)
+    values = [target_values(raw, label) for label in labels]
+    y = values[0] if len(labels) == 1 else np.stack(values, axis=1)
     notes = [*raw.warnings, *note, *features.warnings]
     parts = _parts(features, y, which, _key(raw, options.group), _moments(raw, options.time))
     return Source(
         parts=_stored_parts(parts, features, raw, stored) if options.as_stored else parts,
         kind="table",
         name=name,
-        target=f"target {target!r}",
+        target=f"target {target!r}" if len(labels) == 1 else f"target {','.join(labels)!r}",
+        labels=labels if len(labels) > 1 else None,
         warnings=tuple(notes),
         derive={} if options.as_stored else features.derive,
         view=View(tuple(features.seen)) if options.as_stored else None,
@@ -95,15 +98,26 @@ def _existing(raw: Raw, label: str | None, role: str, option: str) -> str:
     return label
 
 
+def _target_columns(raw: Raw, named: str | None) -> tuple[str, ...]:
+    """The column called `named`, or the several that it names between commas."""
+    parts = [] if named is None or named in raw.columns else [part.strip() for part in named.split(",")]
+    if len(parts) > 1:
+        several = dict.fromkeys(_existing(raw, part, "target", "--target COLUMN") for part in parts)
+        return tuple(several)
+    return (_existing(raw, named, "target", "--target COLUMN"),)
+
+
 def _is_number(name: str) -> bool:
     return re.fullmatch(r"[+-]?\d+([.,]\d+)?(_\d+)?", name) is not None
 
 
-def _with_split(raw: Raw, options: Options, target: str, assigned: Array | None) -> tuple[Options, list[str]]:
+def _with_split(
+    raw: Raw, options: Options, targets: tuple[str, ...], assigned: Array | None
+) -> tuple[Options, list[str]]:
     """`options` naming the split column, found by its name where none was asked."""
     if options.split or assigned is not None:
         return options, []
-    found = next((label for label in raw.columns if label.casefold() == "split" and label != target), None)
+    found = next((label for label in raw.columns if label.casefold() == "split" and label not in targets), None)
     if found is None:
         return options, []
     known = [_split_name(value) is not None for value in set(_texts(raw.columns[found]))]

@@ -30,23 +30,31 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
 
-def encode(parts: Mapping[str, Array], task: str, name: str) -> Encoded:
+def encode(parts: Mapping[str, Array], task: str, name: str, labels: tuple[str, ...] | None = None) -> Encoded:
     """What the task asked, or with "auto" the one that the target looks like, makes of a target.
 
-    parts: raw targets `(n,)`, `(n, 1)` or one-hot `(n, k)`. name: what messages call the target.
+    parts: raw targets `(n,)`, `(n, 1)`, one-hot `(n, k)` or labels of 0 and 1 `(n, k)`. name: what messages call the
+    target. labels: the names of its columns, where it came as several.
     Raises InputError for missing, infinite or single-valued targets, and for what the task asked does not take.
     """
-    target = read(parts, name)
-    if task != "auto":
-        asked = tasks.get(task)
+    asked = None if task == "auto" else tasks.get(task)
+    one_of_many = labels is None if asked is None else asked.target != "labels"
+    target = read(parts, name, labels, one_of_many)
+    if asked is not None:
         return Encoded(*asked.encode(target, asked=True), asked)
     chosen = tasks.choose(target)
     return Encoded(*chosen.encode(target, asked=False), chosen, chosen.announce(target))
 
 
-def read(parts: Mapping[str, Array], name: str) -> RawTarget:
-    """The cells of a target, before a task is known; raises InputError for missing or infinite ones."""
-    flat = {part: _flat(np.asarray(y), name) for part, y in parts.items()}
+def read(
+    parts: Mapping[str, Array], name: str, labels: tuple[str, ...] | None = None, one_hot: bool = True
+) -> RawTarget:
+    """The cells of a target, before a task is known; raises InputError for missing or infinite ones.
+
+    one_hot: whether several columns, of which each row has one 1, are the places of that one.
+    """
+    one_hot = one_hot and all(_is_one_hot(np.asarray(y)) for y in parts.values())
+    flat = {part: _flat(np.asarray(y), name, one_hot) for part, y in parts.items()}
     if len({y.dtype == object for y in flat.values()}) > 1:
         raise InputError(f"{name} is text in some splits and numbers in others; give one kind")
     for part, y in flat.items():
@@ -54,35 +62,38 @@ def read(parts: Mapping[str, Array], name: str) -> RawTarget:
     single = all(getattr(y, "dtype", None) in (np.float32, np.float16) for y in parts.values())
     whole = np.concatenate(list(flat.values()))
     numbers = _styled_numbers(whole)
-    return RawTarget(name, flat, numbers, _are_dates(whole), single)
+    return RawTarget(name, flat, labels, numbers, _are_dates(whole), single)
 
 
 def _styled_numbers(whole: Array) -> Array | None:
     """Numbers that came as text; None for all else."""
-    style = cells.style_of(set(whole.tolist())) if whole.dtype == object else None
+    is_text = whole.dtype == object and whole.ndim == 1
+    style = cells.style_of(set(whole.tolist())) if is_text else None
     return None if style is None else cells.styled_numbers(whole.tolist(), style)
 
 
 def _are_dates(whole: Array) -> bool:
     """Whether text is dates, of which there are too many to be classes."""
-    if whole.dtype != object:
+    if whole.dtype != object or whole.ndim != 1:
         return False
     distinct = set(whole.tolist())
     return len(distinct) * _ROWS_A_CLASS > len(whole) and dates.order_of(distinct) not in (None, "clock")
 
 
-def _flat(y: Array, name: str) -> Array:
-    """`(n,)` as float64, int64 or object text."""
+def _flat(y: Array, name: str, one_hot: bool) -> Array:
+    """`(n,)` or `(n, k)` as float64, int64 or object text."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    elif y.ndim == 2 and _is_one_hot(y):
+    elif one_hot:
         y = y.argmax(axis=1)
-    if y.ndim != 1:
+    if y.ndim not in (1, 2):
         raise InputError(f"{name} has shape {y.shape}; one value a row, (n,) or (n, 1), or one-hot (n, k) is allowed")
     if y.dtype.kind in "biu":
         return y.astype(np.int64)
     if y.dtype.kind == "f":
         return y.astype(np.float64)
+    if y.ndim == 2:
+        return y.astype(object)
     if y.dtype.kind in "OUS":
         return _from_objects(y, name)
     if y.dtype.kind == "M":
@@ -91,7 +102,9 @@ def _flat(y: Array, name: str) -> Array:
 
 
 def _is_one_hot(y: Array) -> bool:
-    return y.dtype.kind in "biuf" and bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
+        return False
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _from_objects(y: Array, name: str) -> Array:
@@ -112,8 +125,9 @@ def _check_present(y: Array, name: str) -> None:
     if len(y) == 0:
         raise InputError(f"{name} is empty; give at least some rows")
     text = y.dtype == object
-    bad = np.flatnonzero([value is None for value in y.tolist()] if text else ~np.isfinite(y))
+    missing = np.array([value is None for value in y.tolist()]) if text else ~np.isfinite(y)
+    bad = np.flatnonzero(missing.reshape(len(y), -1).any(axis=1))
     if len(bad) == 0:
         return
-    kind = "missing" if text or np.isnan(y[bad]).all() else "NaN or infinite"
+    kind = "missing" if text or np.isnan(y[missing]).all() else "NaN or infinite"
     raise InputError(f"{name} is {kind} in {len(bad)} of {len(y)} rows (first: row {bad[0] + 1}); fill or remove them")

@@ -172,9 +172,12 @@ def _is_estimator(value: Any) -> bool:
     from sklearn.base import BaseEstimator
     from sklearn.calibration import _CalibratedClassifier, _SigmoidCalibration
 
+    from trimwatt.framework.each import Each
+    from trimwatt.framework.logged import LogTarget
+
     if value is None or (type(value) is str and value in _NO_ESTIMATOR):
         return True
-    return isinstance(value, (BaseEstimator, _CalibratedClassifier, _SigmoidCalibration))
+    return isinstance(value, (BaseEstimator, _CalibratedClassifier, _SigmoidCalibration, Each, LogTarget))
 
 
 def _check_function(owner: Any, place: str, value: Any) -> None:
@@ -214,7 +217,7 @@ def _check_own(owner: Any, place: str, value: Any) -> None:
     """What stands around the estimator is ours."""
     if type(owner).__name__ != "Predictor" or place not in ("prepare", "decide") or value is None:
         return
-    kinds = _PREPARES if place == "prepare" else frozenset({"Decide"})
+    kinds = _PREPARES if place == "prepare" else frozenset({"Decide", "DecideEach"})
     if type(value).__name__ not in kinds:
         raise _Misplaced(owner, place, value, "one of trimwatt's own")
 

@@ -164,6 +164,8 @@ _OURS = _parsed("""
 trimwatt.runtime.sklearn: Predictor
 trimwatt.runtime._functions: NamedFunction
 trimwatt.workload: Decide
+trimwatt.tasks._label_decision: DecideEach
+trimwatt.framework.each: Each
 trimwatt.framework._array: ArrayPrepare
 trimwatt.framework._columns: ColumnPrepare StackPrepare
 trimwatt.framework._pixels: PixelScale

@@ -175,7 +175,7 @@ class Deployed:
         return self
 
     def predict(self, rows: Any) -> Array:
-        """Labels or values (n,), as the task has them.
+        """Labels or values (n,), or 0 and 1 for each of several labels (n, k).
 
         rows: an array (n, ...) as the training rows were stored; or named columns: a dict of (n,) arrays, lists or
         single cells, a DataFrame, one row of it (a Series), or a list of rows as dicts; dates as they were in the

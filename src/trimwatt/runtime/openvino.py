@@ -97,7 +97,7 @@ def _engine() -> ModuleType:
 def _coded(workload: Workload) -> tuple[Workload, list[str] | None]:
     """The workload with class codes in the place of text labels, and those labels in order."""
     classes = workload.answers
-    if not any(isinstance(label, str) for label in classes):
+    if workload.task.target != "class" or not any(isinstance(label, str) for label in classes):
         return workload, None
     codes = tuple(range(len(classes)))
     decide = None if workload.decide is None else replace(workload.decide, classes=codes)

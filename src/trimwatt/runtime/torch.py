@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trimwatt import _handoff
+from trimwatt import _handoff, tasks
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework.onnx.run import feeder, types
@@ -21,7 +21,7 @@ from trimwatt.rows.view import View
 from trimwatt.runtime import _view
 from trimwatt.runtime._base import Artifact, Session
 from trimwatt.scenario import Scenario
-from trimwatt.workload import Array, Data, Decide, Rows, Split, Workload
+from trimwatt.workload import Array, Data, Rows, Split, Workload
 
 LIVE, WEIGHTS = "live.bin", "weights.safetensors"
 PROGRAM, RULE, PREPARE = "model.pt", "rule.json", "prepare.onnx"
@@ -82,7 +82,8 @@ def _durable(workload: Workload, texts: frozenset[str], folder: Path) -> tuple[s
     decide, classes = workload.decide, workload.rows.classes
     rule = {
         "outputs": workload.outputs, "class_columns": workload.class_columns, "texts": sorted(texts),
-        "classes": classes, "decide": decide and [decide.classes, decide.threshold, decide.positive],
+        "task": workload.task.name, "classes": classes,
+        "decide": decide and [decide.classes, decide.threshold, decide.positive],
         "view": (view := _view.view_of(workload.prepare)) and view.to_json(),
     }  # fmt: skip
     (folder / RULE).write_text(json.dumps(rule, default=lambda value: value.item()) + "\n", encoding="utf-8")
@@ -102,17 +103,28 @@ def _opened(artifact: Artifact) -> _Live:
     from trimwatt.framework import onnx
 
     rule, listed = json.loads(artifact.content(RULE)), PREPARE in artifact.files
-    decide = rule["decide"] and Decide(tuple(rule["decide"][0]), *rule["decide"][1:])
-    classes = None if rule["classes"] is None else tuple(rule["classes"])
+    data = _no_rows(rule)
+    decide = data.task.decision(data) if rule["decide"] else None
+    if decide is not None:
+        known, threshold, positive = rule["decide"]
+        decide = replace(decide, classes=tuple(known), threshold=threshold, positive=positive)
     columns = None if rule["class_columns"] is None else tuple(rule["class_columns"])
-    none = Split(np.empty((0, 0)), np.empty(0))
     listed_prepare = onnx.self_contained(artifact.content(PREPARE), artifact.content) if listed else None
     prepare = None if listed_prepare is None else _Prepare(listed_prepare, rule.get("view"))
     workload = Workload(
-        Data(none, none, none, classes=classes), model=script.load(artifact.content(PROGRAM), PROGRAM), form="torch",
+        data, model=script.load(artifact.content(PROGRAM), PROGRAM), form="torch",
         decide=decide, outputs=rule["outputs"], class_columns=columns, prepare=prepare,
     )  # fmt: skip
     return _Live(workload, frozenset(rule["texts"]))
+
+
+def _no_rows(rule: dict[str, Any]) -> Data:
+    """Data without rows, for the task that `rule` names; older files name none."""
+    classes = None if rule["classes"] is None else tuple(rule["classes"])
+    task = tasks.get(rule["task"]) if "task" in rule else None
+    labels = task is not None and task.target == "labels"
+    none = Split(np.empty((0, 0)), np.empty((0, len(classes or ())) if labels else 0))
+    return Data(none, none, none, classes=classes, task=task)  # type: ignore[arg-type]
 
 
 class _Prepare:

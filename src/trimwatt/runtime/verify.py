@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimwatt import framework
-from trimwatt.framework.apart import margin
 from trimwatt.framework.decision import is_vector_machine
 from trimwatt.framework.rows import as_request
 from trimwatt.runtime._base import Session
@@ -37,8 +36,9 @@ def verify(workload: Workload, session: Session, rows: Rows, error_bound: float 
     if reason is not None:
         return reason
     predicted = _answers(session.predict, workload, rows)
-    if predicted.shape != (len(got),):
-        return f"the export predicts with shape {predicted.shape}, wanted ({len(got)},)"
+    wanted = got.shape if workload.decide is None else workload.decide.labels(expected).shape
+    if predicted.shape != wanted:
+        return f"the export predicts with shape {predicted.shape}, wanted {wanted}"
     if workload.decide is None:
         same = np.allclose(predicted, got, rtol=1e-5, atol=1e-8)
         return None if same else "the export's predictions are not its values"
@@ -75,8 +75,8 @@ def _decision(decide: Decide, own: _Own, got: Array, predicted: Array, error_bou
         same = float(np.mean(decide.labels(got) == predicted))
         if same < _SAME:
             return f"the export's labels do not follow from its probabilities: equal {same:.2%}"
-    clear = margin(own.scores, decide) > 2 * error_bound
-    wrong = np.flatnonzero((own.labels != predicted) & clear)
+    clear = decide.margin(own.scores) > 2 * error_bound
+    wrong = np.flatnonzero((own.labels != predicted).reshape(len(predicted), -1).any(axis=1) & clear)
     if share < 1.0 or not len(wrong):
         return None
     first = wrong[0]

@@ -76,6 +76,8 @@ def workload(
     if model is None:
         _refuse_without_model(outputs, classes)
         return base
+    if not task.takes_models:
+        raise InputError(f"a model for {task.name} cannot be given in this version; leave it out: models are made here")
     told = Told(outputs, None if classes is None else input.read_classes(classes, data.classes))
     given = input.load_model(model, data)
     merged = replace(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from trimwatt.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Classes = tuple[Any, ...] | None
-TargetType = Literal["class", "value"]
+TargetType = Literal["class", "value", "labels"]
 # name, type and shape of an output of a deployed ONNX model; "n" stands for the rows
 Output = tuple[str, Any, tuple[int | str, ...]]
 
@@ -27,13 +29,15 @@ Output = tuple[str, Any, tuple[int | str, ...]]
 class RawTarget:
     """A target whose cells have been read, and of which no task has made anything yet.
 
-    name: what messages call it. parts: of each part of the rows, int64, float64 or text as objects (n,). numbers: what
-    text says where all of it is numbers written in one way (n,), for all parts together; None elsewhere. dates: whether
-    it is text that holds dates, too many of them to be classes. single: its numbers came as float32 or float16.
+    name: what messages call it. parts: of each part of the rows, int64, float64 or text as objects (n,), or (n, k) of
+    several columns. labels: the names of these. numbers: what text says where all of it is numbers written in one way
+    (n,), for all parts together; None elsewhere. dates: whether it is text that holds dates, too many of them to be
+    classes. single: its numbers came as float32 or float16.
     """
 
     name: str
     parts: Mapping[str, Array]
+    labels: tuple[str, ...] | None = None
     numbers: Array | None = None
     dates: bool = False
     single: bool = False
@@ -100,9 +104,10 @@ class Task(ABC):
     """A kind of question that a model answers. It holds no state, and two of one class are equal.
 
     name: as on the command line, in study.json and in manifests. target: the type of what is predicted, by which
-    techniques choose their models: "class" is one of several, "value" a number. outputs: what a model may answer with,
-    the usual first. metrics: names of those that fit, the default first. answers: names of the outputs of a deployed
-    model, `prediction` first; where there are two, the other holds the scores.
+    techniques choose their models: "class" is one of several, "labels" any of several, "value" a number. outputs: what
+    a model may answer with, the usual first. metrics: names of those that fit, the default first. answers: names of the
+    outputs of a deployed model, `prediction` first; where there are two, the other holds the scores. takes_models:
+    whether a model of the user's own can be given.
     """
 
     name: ClassVar[str]
@@ -110,6 +115,7 @@ class Task(ABC):
     outputs: ClassVar[tuple[Literal["logits", "probabilities", "values"], ...]]
     metrics: ClassVar[tuple[str, ...]]
     answers: ClassVar[tuple[str, ...]] = ("prediction",)
+    takes_models: ClassVar[bool] = True
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -256,3 +262,12 @@ class Task(ABC):
 def refuse_date(name: str) -> str:
     """Why a target of dates is refused."""
     return f"{name} holds dates, and a date cannot be predicted; give a number, such as days until then"
+
+
+def refuse_columns(target: RawTarget) -> None:
+    """Raise InputError for a target of several columns."""
+    if target.whole.ndim != 1:
+        raise InputError(
+            f"{target.name} has shape {target.whole.shape}; one value a row, (n,) or (n, 1), or one-hot (n, k) is "
+            "allowed, or 0 and 1 for each of several labels with --task multilabel"
+        )

@@ -8,7 +8,7 @@ import numpy as np
 
 from trimwatt._printable import shown
 from trimwatt.errors import InputError
-from trimwatt.tasks._base import Array, RawTarget, refuse_date
+from trimwatt.tasks._base import Array, RawTarget, refuse_columns, refuse_date
 
 _FEW_CLASSES = 20
 _MANY_CLASSES = 50
@@ -36,6 +36,7 @@ def are_codes(numbers: Array) -> bool:
 def encode(target: RawTarget, asked: bool) -> tuple[dict[str, Array], tuple[Any, ...]]:
     """Codes (n,) of each part and the label of each code; raises InputError for what are no classes."""
     whole = target.whole
+    refuse_columns(target)
     if asked:
         _refuse_many(whole, target.name)
     if target.dates:

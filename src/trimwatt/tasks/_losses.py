@@ -87,6 +87,30 @@ class ClassLoss:
         return replace(self, smoothing=0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class LabelLoss:
+    """Binary cross entropy of each label. outputs, smoothing: as of `ClassLoss`."""
+
+    outputs: Outputs
+    smoothing: float = 0.0
+    scale: tuple[float, float] | None = None
+
+    def targets(self, y: Array) -> torch.Tensor:
+        """float32 (n, k), 0 or 1."""
+        import torch
+
+        return torch.from_numpy(y.astype(np.float32))
+
+    def __call__(self, answer: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Mean over rows and labels; answer (n, k)."""
+        target = target * (1 - self.smoothing) + self.smoothing / 2
+        return _of_one_column(answer.reshape(len(answer), -1), target, self.outputs)
+
+    def without_smoothing(self) -> LabelLoss:
+        """The same of targets as they are."""
+        return replace(self, smoothing=0.0)
+
+
 def _of_one_column(answer: torch.Tensor, target: torch.Tensor, outputs: Outputs) -> torch.Tensor:
     from torch.nn import functional
 

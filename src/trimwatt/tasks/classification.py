@@ -31,6 +31,8 @@ class Classification(Task):
 
     def likeness(self, target: RawTarget) -> float:
         values = target.whole if target.numbers is None else target.numbers
+        if values.ndim != 1:
+            return 0.0
         return 1.0 if values.dtype == object or _class_target.are_classes(values) else 0.0
 
     def encode(self, target: RawTarget, asked: bool) -> tuple[dict[str, Array], Classes]:

@@ -9,7 +9,18 @@ import numpy as np
 from trimwatt import metric
 from trimwatt._printable import listed
 from trimwatt.errors import InputError, TrialFailed
-from trimwatt.tasks._base import Array, Classes, CoreOutput, Graph, Loss, Output, RawTarget, TargetType, Task
+from trimwatt.tasks._base import (
+    Array,
+    Classes,
+    CoreOutput,
+    Graph,
+    Loss,
+    Output,
+    RawTarget,
+    TargetType,
+    Task,
+    refuse_columns,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from trimwatt.metric import Metric
@@ -29,9 +40,10 @@ class Regression(Task):
     metrics: ClassVar[tuple[str, ...]] = ("r2", "mae", "rmse", "mase")
 
     def likeness(self, target: RawTarget) -> float:
-        return 0.0 if _numbers(target) is None else 0.5
+        return 0.0 if target.whole.ndim != 1 or _numbers(target) is None else 0.5
 
     def encode(self, target: RawTarget, asked: bool) -> tuple[dict[str, Array], Classes]:
+        refuse_columns(target)
         values = _numbers(target)
         if values is None:
             examples = listed(dict.fromkeys(target.whole[:1000].tolist()), 3)

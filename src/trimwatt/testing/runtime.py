@@ -63,10 +63,11 @@ class RuntimeContract:
     def test_gives_predictions_and_scores(self, session: Session, workload: Workload) -> None:
         rows = as_request(_rows(workload), workload.scenario.request)
         scores, predicted = session.scores(rows), session.predict(rows)
-        classes, values = workload.rows.classes or (), workload.task.target == "value"
-        assert predicted.shape == (count(_rows(workload)),)
-        assert scores.shape == (predicted.shape if values else (len(predicted), len(classes)))
-        if not values:
+        classes, target = workload.rows.classes or (), workload.task.target
+        assert len(predicted) == count(_rows(workload))
+        assert predicted.shape == (scores.shape if target == "labels" else (len(scores),))
+        assert scores.shape == (predicted.shape if target == "value" else (len(predicted), len(classes)))
+        if target == "class":
             assert set(predicted.tolist()) <= set(classes)
             np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-3)
 

@@ -54,7 +54,7 @@ class TaskContract:
         assert pickle.loads(pickle.dumps(task)) == task and hash(task) == hash(tasks.get(task.name))  # noqa: S301 - our own
 
     def test_says_what_it_is(self, task: Task) -> None:
-        assert task.target in ("class", "value")
+        assert task.target in ("class", "value", "labels")
         assert set(task.outputs) <= {"logits", "probabilities", "values"} and task.outputs
         assert len(set(task.metrics)) == len(task.metrics) > 0
 

@@ -91,10 +91,10 @@ class TechniqueContract:
         got = _scores(after)
         rows = min(64, count(workload.rows.val.x))
         classes = workload.rows.classes or ()
-        values = workload.task.target == "value"
-        assert got.shape == ((rows,) if values else (rows, len(classes)))
+        target = workload.task.target
+        assert got.shape == ((rows,) if target == "value" else (rows, len(classes)))
         assert np.isfinite(got).all()
-        if not values:
+        if target == "class":
             np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-3)
             decide = after.decide or Decide(classes)
             assert set(decide.labels(got).tolist()) <= set(classes)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from trimwatt.framework import _graph
+from trimwatt.framework.each import Each
 from trimwatt.framework.logged import LogTarget, without_log
 from trimwatt.framework.onnx import _dense, _neighbours, _trees
 from trimwatt.workload import Outputs
@@ -27,6 +28,8 @@ def direct(estimator: Any, name: str, features: int, classify: bool) -> tuple[An
 
     Two classes may be given as one column, that of the second.
     """
+    if isinstance(estimator, Each):
+        return _labels(estimator, name, features)
     logged, estimator = estimator, without_log(estimator)
     if type(estimator).__module__.split(".")[0] != "sklearn" or getattr(estimator, "n_features_in_", None) != features:
         return None
@@ -43,6 +46,35 @@ def direct(estimator: Any, name: str, features: int, classify: bool) -> tuple[An
             inputs = [_graph.value(name, "float32", ("n", features))]
             return graph.model(inputs, [_graph.value("scores", "float32", ("n", width))]), outputs
     return None
+
+
+def _labels(each: Each, name: str, features: int) -> tuple[Any, Outputs] | None:
+    """The core of one classifier for each label: the probabilities of the labels side by side."""
+    graph = _graph.Graph("core")
+    shares = [_share(graph, name, one, features) if one is not None else "" for one in each.classifiers_]
+    some = next((share for share in shares if share), None)
+    if some is None or None in shares:
+        return None
+    for place in np.flatnonzero(~np.isnan(each.shares_)):
+        # a label that was the same in all training rows, for as many rows as there are
+        none = graph.add("Sub", some, some)
+        shares[place] = graph.add("Add", none, graph.constant([each.shares_[place]], np.float32))
+    graph.add("Concat", *map(str, shares), axis=1)
+    graph.rename_last("scores")
+    inputs = [_graph.value(name, "float32", ("n", features))]
+    return graph.model(inputs, [_graph.value("scores", "float32", ("n", len(shares)))]), "probabilities"
+
+
+def _share(graph: _graph.Graph, name: str, classifier: Any, features: int) -> str | None:
+    """The probability (n, 1) of the second of two classes; None where the classifier is none that is known here."""
+    home = type(classifier).__module__.split(".")[0]
+    if home != "sklearn" or getattr(classifier, "n_features_in_", None) != features:
+        return None
+    outputs = next((kind for write in _WRITERS if (kind := write(graph, name, classifier, True)) is not None), None)
+    if outputs is None:
+        return None
+    given = str(graph.nodes[-1].output[0])
+    return graph.add("Sigmoid", given) if outputs == "logits" else given
 
 
 def _undo_log(graph: _graph.Graph, logged: LogTarget) -> None:

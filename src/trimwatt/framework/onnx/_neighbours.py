@@ -42,7 +42,7 @@ def _best(graph: _graph.Graph, near: str, k: int) -> str:
     """The indices of the k largest of each row."""
     import onnx
 
-    count = graph.constant([k], np.int64)
-    node = onnx.helper.make_node("TopK", [near, count], ["core/best", "core/index"], name="core/topk", sorted=0)
-    graph.nodes.append(node)
-    return "core/index"
+    count, place = graph.constant([k], np.int64), len(graph.nodes)
+    best, index, name = (f"{graph.prefix}/{word}{place}" for word in ("best", "index", "topk"))
+    graph.nodes.append(onnx.helper.make_node("TopK", [near, count], [best, index], name=name, sorted=0))
+    return index

@@ -15,6 +15,7 @@ from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed, first_line
 from trimwatt.framework import _graph
 from trimwatt.framework.decision import known_classes, score_method, without_threshold
+from trimwatt.framework.each import Each
 from trimwatt.framework.onnx import _edit, _exact, _labels, run
 from trimwatt.framework.onnx._direct import direct
 from trimwatt.framework.prepare import StackPrepare
@@ -88,6 +89,8 @@ def _in_single(workload: Workload) -> Workload:
     name, first = next(iter(inputs.items()))
     classify = workload.task.target == "class"
     written = direct(workload.model, name, first.shape[1], classify) if _ndim(first) == 2 else None
+    if written is None and isinstance(workload.model, Each):
+        raise TrialFailed(f"{type(workload.model.classifier).__name__} of several labels cannot be exported to ONNX")
     model, outputs = written or (_by_skl2onnx(workload, inputs, _initial), workload.outputs)
     if workload.prepare is None and _ndim(first) > 1:
         _accept(model, first.dtype)

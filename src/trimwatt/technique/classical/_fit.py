@@ -9,9 +9,10 @@ from typing import Any
 from trimwatt._imports import require
 from trimwatt.errors import InputError, TrialFailed
 from trimwatt.framework import sklearn as framework
+from trimwatt.framework.each import Each
 from trimwatt.framework.logged import LogTarget
 from trimwatt.framework.prepare import Kind, fit_prepare, keep_missing
-from trimwatt.workload import Array, Data, Prepare, Workload
+from trimwatt.workload import Array, Data, Outputs, Prepare, Workload
 
 TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("imputed", "own")
 
@@ -19,7 +20,7 @@ TARGETS, CLASS_WEIGHTS, MISSING = ("as_is", "log"), (None, "balanced"), ("impute
 def start(workload: Workload) -> tuple[bool, int]:
     """Whether classes are asked, and how many rows there are to fit on."""
     require("sklearn", "sklearn", "A classical model")
-    return workload.task.target == "class", len(workload.fit_rows)
+    return workload.task.target != "value", len(workload.fit_rows)
 
 
 def fitted(
@@ -34,6 +35,7 @@ def fitted(
     part = workload.fit_rows
     if most is not None and len(part) > most:
         part = replace(data, train=part).sampled(workload.seed, most)
+    estimator = Each(estimator) if workload.task.target == "labels" else estimator
     fit_again(estimator, prepare.transform(part.x), part.y)
     return answering(replace(workload, model=estimator, prepare=prepare))
 
@@ -50,8 +52,9 @@ def answering(workload: Workload) -> Workload:
     workload = replace(workload, form="sklearn", trainer=None, rebuild=None, by_batch=False)
     # the positive class is the study's choice; a threshold fitted for another model is not
     decide = data.task.decision(data, workload.decide.positive if workload.decide else None)
-    if data.task.target == "value":
-        return replace(workload, outputs="values", class_columns=None, decide=decide)
+    if data.task.target != "class":
+        outputs: Outputs = "values" if data.task.target == "value" else "probabilities"
+        return replace(workload, outputs=outputs, class_columns=None, decide=decide)
     codes = tuple(int(code) for code in workload.model.classes_)
     columns = None if codes == tuple(range(len(data.classes or ()))) else codes
     return replace(workload, outputs="probabilities", class_columns=columns, decide=decide)
@@ -67,6 +70,8 @@ def fit_again(estimator: Any, rows: Array, truth: Array) -> Any:
 
     A network for values is fitted on the standardised target, with the scale folded into its last layer.
     """
+    if isinstance(estimator, Each):
+        return estimator.fit_by(lambda one, codes: fit_again(one, rows, codes), truth)
     if isinstance(estimator, LogTarget):
         return estimator.fit_by(lambda logs: fit_again(estimator.regressor, rows, logs), truth)
     if type(estimator).__name__ != "MLPRegressor":

@@ -80,7 +80,7 @@ def boosted_estimator(technique: Boosted, workload: Workload) -> Any:
         "min_samples_leaf": technique.leaf, "l2_regularization": technique.l2, "max_features": technique.columns,
         "early_stopping": "auto" if technique.early_stopping else False, "random_state": workload.seed,
     }  # fmt: skip
-    if workload.task.target == "class":
+    if workload.task.target != "value":
         return HistGradientBoostingClassifier(**common, class_weight=technique.class_weight)
     if technique.loss == "poisson":
         _fit.refuse_negative(workload, "loss='poisson'")

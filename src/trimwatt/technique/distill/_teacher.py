@@ -19,6 +19,8 @@ class Teacher:
     def __init__(self, workload: Workload) -> None:
         if workload.form == "none":
             raise TrialFailed("there is no teacher: distillation follows a step that makes a model, or a model given")
+        if workload.task.target == "labels":
+            raise TrialFailed("a student is taught classes or values, and this task decides several labels")
         self.workload = workload
         self._said: dict[int, tuple[Split, Array]] = {}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trimwatt._imports import require
-from trimwatt.errors import InputError
+from trimwatt.errors import InputError, TrialFailed
 from trimwatt.technique._base import Maturity, Stage, Technique, applies_to, apply
 from trimwatt.technique.train._plan import Training
 from trimwatt.workload import Workload
@@ -50,6 +50,8 @@ def _ensemble(technique: Ensemble, workload: Workload) -> Workload:
     from trimwatt.framework.torch import fit
     from trimwatt.framework.torch.mean import mean_of
 
+    if workload.task.target == "labels":
+        raise TrialFailed("an ensemble answers classes or values, and this task decides several labels")
     step, trained = _architecture(technique, workload), []
     for number in range(technique.members):
         start = apply(step, replace(workload, seed=workload.seed + number))

@@ -105,6 +105,8 @@ def _prepare(workload: Workload) -> ColumnPrepare:
 def _kept(technique: SelectColumns, workload: Workload, prepare: ColumnPrepare) -> list[str]:
     """The columns that stay, found by taking away those that matter least."""
     require("sklearn", "sklearn", "Choosing columns")
+    if workload.task.target == "labels":
+        raise TrialFailed("columns are chosen for a class or a value, and this task decides several labels")
     fit, held = replace(workload.rows, train=workload.fit_rows).holdout(workload.seed, most=JUDGED_ROWS)
     rows, fit = len(fit) + len(held), fit.sample(SCOUT_ROWS, workload.seed)
     if rows < LEAST_ROWS or len(np.unique(fit.y)) < 2:
