@@ -117,12 +117,22 @@ def _told(folders: list[Path]) -> dict[str, Any]:
     ran = [json.loads((folder / "ran.json").read_text(encoding="utf-8")) for folder in folders]
     infos = [json.loads((f / "info.json").read_text(encoding="utf-8")) for f in folders if (f / "info.json").is_file()]
     failed = [one["failed"] for one in ran if one["failed"]]
-    kept = ("model", "reference", "baseline", "verdict", "warnings", "config", "trained", "export", "ledger", "trials")
+    kept = ("model", "reference", "baseline", "verdict", "warnings", "config", "trained", "export", "ledger")
     return {
         "failed": failed[0] if failed else None, "cpu_s": sum(one["cpu_s"] for one in ran),
         "wall_s": sum(one["wall_s"] for one in ran), "revisions": sorted({one["revision"] for one in ran}),
-        "runs": [{key: info[key] for key in kept if key in info} for info in infos],
+        "runs": [{key: info[key] for key in kept if key in info} | _trials(info) for info in infos],
     }  # fmt: skip
+
+
+def _trials(info: dict[str, Any]) -> dict[str, list[str]]:
+    """One line for each trial of a study: how it was judged, and its ratio to the study's baseline."""
+    lines = []
+    for trial in info.get("trials", ()):
+        quality, ratio = trial["quality"] or {}, trial["ratio_to_baseline"] or {}
+        figures = f"{quality.get('value', float('nan')):.4f}, {ratio.get('value', float('nan')):.4g} of the baseline"
+        lines.append(f"{trial['name']}: {trial['status']}, {trial['floor_test']}, {figures}")
+    return {"trials": lines} if lines else {}
 
 
 def _exports(
