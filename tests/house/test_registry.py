@@ -20,6 +20,7 @@ PLUGINS = {
     "number": "good_plugin:NUMBER",
     "nowhere": "no_such_module:Thing",
     "aimless": "good_plugin:Aimless",
+    "asking": "good_plugin:Asking",
 }
 GOOD = """
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class Forest(Good):
 class Aimless(Good):
     name: ClassVar[str] = "aimless"
 
+@dataclass(frozen=True)
+class Asking(Good):
+    name: ClassVar[str] = "asking"
+    share: float
+
+applies_to(Asking, "onnx")(lambda technique, workload: workload)
 applies_to(Good, "onnx")(lambda technique, workload: workload)
 applies_to(Forest, "onnx")(lambda technique, workload: workload)
 """
@@ -54,6 +61,7 @@ applies_to(Forest, "onnx")(lambda technique, workload: workload)
 @pytest.fixture
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Technique]:
     """The registry where a package with these plugins is installed."""
+    registry()  # the one of this process is read before the package is there
     (tmp_path / "good_plugin.py").write_text(GOOD)
     (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no luck\\nat all')\n")
     about = tmp_path / "strangers-1.0.dist-info"
@@ -80,6 +88,7 @@ def test_what_breaks_the_contract_is_left_out_and_named(known: Registry[Techniqu
     assert why["thawed"] == why["number"] == "it is no Technique"
     assert why["forest"].startswith("'forest' is already the name of trimwatt.technique.classical.forest.Forest")
     assert "applies_to" in why["aimless"]
+    assert why["asking"] == "its parameter 'share' has no default"
     assert all(refused.package == "strangers" for refused in known.known.refused)
 
 

@@ -94,6 +94,21 @@ def test_everything_that_suits_is_proposed_and_what_is_experimental_comes_last(f
     assert tail == sorted(tail) and any(tail)
 
 
+def test_a_technique_that_cannot_say_whether_it_suits_is_left_out_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(technique: Any, workload: Workload) -> Any:
+        raise RuntimeError("no luck")
+
+    space = _space("none")
+    monkeypatch.setattr(registry()["gptq"], "suits", broken)
+    monkeypatch.setattr(registry()["extra-trees"], "variants", broken)
+    first = space.first()
+    assert "gptq" not in {step.name for c in first for step in c.recipe}
+    (trees,) = [c for c in first if c.name == "extra-trees"]
+    assert not [c for c in space.after(_trial(True), trees) if c.first("extra-trees")]
+
+
 def test_recipes_are_tried_first_whatever_techniques_were_named() -> None:
     lines = ["forest(trees=7) @ sklearn", "mlp(hidden=8) + static-int8", "forest(trees=7) @ sklearn"]
     space = Space(_workload(), Candidate((make("boosted"),), "sklearn"), "runtime", lines)

@@ -68,7 +68,7 @@ class Space:
         if self._wide and kind.stage == "model" and kind.gives == "sklearn":
             return False
         needs_torch = kind.untrained or kind.needs == {"torch"}
-        return not kind().suits(self.workload) and (not needs_torch or _imports.available("torch"))
+        return not _unsuited(kind(), self.workload) and (not needs_torch or _imports.available("torch"))
 
     def _host(self, step: Any, form: str) -> Recipe:
         """What a technique is tried on: the baseline's model, or a small dense network where it needs a network."""
@@ -99,7 +99,7 @@ class Space:
         if candidate.served not in self._varied or not trial.meets_floor:
             return []
         steps = [step for step in candidate.recipe if step not in self.core and step.stage in ("model", "compress")]
-        return [candidate.swapped(step, other) for step in steps for other in step.variants(self.workload)]
+        return [candidate.swapped(step, other) for step in steps for other in _variants(step, self.workload)]
 
     def found(self, techniques: Sequence[Any]) -> list[Candidate]:
         """The strongest model that a search found, the first; the others wait for how it does."""
@@ -236,6 +236,22 @@ class Space:
         core = (make(kind), make("train"))
         int8 = (make("lower"), make("static-int8"))
         return [self._of(*core), self._of(*core, *int8)]
+
+
+def _unsuited(step: Any, workload: Workload) -> str:
+    """Why a technique makes no sense here; one that cannot say, as a stranger's may, is left out."""
+    try:
+        return str(step.suits(workload))
+    except Exception as error:  # whatever a plugin raises must not end the study
+        return f"it cannot say whether it suits: {type(error).__name__}"
+
+
+def _variants(step: Any, workload: Workload) -> Sequence[Any]:
+    """What a technique offers beside itself; nothing where a stranger's fails to say."""
+    try:
+        return tuple(step.variants(workload))
+    except Exception:  # whatever a plugin raises must not end the study
+        return ()
 
 
 def _close(trial: Trial) -> bool:

@@ -67,6 +67,9 @@ def fault(kind: type[Technique]) -> str:
     for attribute, known in (("stage", get_args(Stage)), ("maturity", get_args(Maturity))):
         if getattr(kind, attribute) not in known:
             return f"{attribute} is one of {', '.join(known)}, got {getattr(kind, attribute)!r}"
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            return f"its parameter {field.name!r} has no default"
     if not any(applied is kind for applied, _ in _FUNCTIONS):
         return "no function applies it to a form of model (`applies_to`)"
     return ""
